@@ -1,0 +1,144 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Call is a request that was submitted (Result of the Python package). It ends
+// in exactly one outcome. Its methods may be called concurrently.
+type Call struct {
+	conn    *Conn
+	channel uint64
+	typ     uint64
+	flags   uint64
+	size    int // of the request's payload
+	label   string
+	tag     uint64 // set before the call is given out
+	start   uint64 // where its packet begins in the stream that is sent
+	begun   time.Time
+	ctx     context.Context // of its events
+
+	buf []byte // the caller's buffer, the engine's until the call ends
+
+	// givenUp is guarded by the connection's mu: whoever sets it, or takes the
+	// call out of the table, alone settles it.
+	givenUp bool
+
+	// Written by whoever settles the call, before done tells.
+	outcome Outcome
+	resp    Response
+	err     error
+
+	done   chan struct{}         // Submit: closed; Call: one token, the object is used again
+	notify func(Response, error) // Go: called instead
+	stop   func() bool           // stops watching the caller's context; may be nil
+	pooled bool
+}
+
+// settle gives the call its outcome and tells whoever waits. The caller has the
+// right to settle it, and holds no lock. The call is not touched afterwards.
+func (call *Call) settle(outcome Outcome, resp Response, err error) {
+	c := call.conn
+	call.outcome, call.resp, call.err = outcome, resp, err
+	if c.wants.Has(EventCallDone) {
+		e := call.event(EventCallDone)
+		e.Outcome, e.Err, e.Size = outcome, err, len(resp.Payload)
+		if re := (*Error)(nil); outcome == OutcomeRejected && errors.As(err, &re) {
+			e.Size = len(re.Payload)
+		}
+		e.Time = time.Now()
+		e.Duration = e.Time.Sub(call.begun)
+		c.observe(call.ctx, e)
+	}
+	switch {
+	case call.notify != nil:
+		if call.stop != nil {
+			call.stop()
+		}
+		call.notify(resp, err)
+	case call.pooled:
+		call.done <- struct{}{}
+	default:
+		if call.stop != nil {
+			call.stop()
+		}
+		close(call.done)
+	}
+}
+
+func (call *Call) event(kind EventKind) Event {
+	return Event{Kind: kind, Label: call.label, Packet: Packet{
+		Kind: KindRequest, Channel: call.channel, Tag: call.tag, Flags: call.flags, Type: call.typ,
+	}}
+}
+
+// fail makes the error of this call.
+func (call *Call) fail(outcome Outcome, cause error) *Error {
+	return &Error{
+		Outcome: outcome, Conn: call.conn.opts.Name, Channel: call.channel, Tag: call.tag,
+		Type: call.typ, Label: call.Label(), Err: cause,
+	}
+}
+
+// Done is closed when the call has its outcome.
+func (call *Call) Done() <-chan struct{} { return call.done }
+
+// Wait waits for the outcome and returns the response, or an [*Error] that says
+// what became of the request. When ctx ends first Wait returns its error and the
+// call goes on; Cancel gives it up.
+func (call *Call) Wait(ctx context.Context) (Response, error) {
+	select {
+	case <-call.done:
+		return call.resp, call.err
+	default:
+	}
+	select {
+	case <-call.done:
+		return call.resp, call.err
+	case <-ctx.Done():
+		return Response{}, ctx.Err()
+	}
+}
+
+// Cancel gives the call up: unless it has its outcome already, that is
+// OutcomeCanceled now, and everybody who waits is woken. Nothing is sent; a late
+// response is dropped, and the tag is not used again. It does not block.
+func (call *Call) Cancel() { call.conn.giveUp(call, context.Canceled) }
+
+// Outcome is the call's outcome, or OutcomePending.
+func (call *Call) Outcome() Outcome {
+	select {
+	case <-call.done:
+		return call.outcome
+	default:
+		return OutcomePending
+	}
+}
+
+// Tag is the number by which the response will name this request.
+func (call *Call) Tag() uint64 { return call.tag }
+
+// Label is the request's label, by default made of its type, flags and size.
+func (call *Call) Label() string {
+	if call.label == "" {
+		return defaultLabel(call.typ, call.flags, call.size)
+	}
+	return call.label
+}
+
+// Name is connection:tag:label, such as "ref:4:rq_type=3,0b101,3bs".
+func (call *Call) Name() string { return callName(call.conn.opts.Name, call.tag, call.Label()) }
+
+var callPool = sync.Pool{New: func() any {
+	return &Call{pooled: true, done: make(chan struct{}, 1)}
+}}
+
+// recycle gives a call of Conn.Call back. Nobody else knows it any more.
+func (call *Call) recycle() {
+	done := call.done
+	*call = Call{pooled: true, done: done}
+	callPool.Put(call)
+}

@@ -1,0 +1,224 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is one connection: both ends ask and answer over one byte stream in each
+// direction. All methods may be called concurrently. (PacketConnection of the
+// Python package.)
+//
+// A connection has a reader goroutine, a goroutine for each request that is
+// being handled, and one that writes, but only while the stream takes bytes
+// more slowly than they come.
+type Conn struct {
+	opts   Options // frozen
+	wants  EventSet
+	opened time.Time
+	tr     *transport
+
+	// base is the parent of handlers' contexts. It ends with the connection.
+	base   context.Context
+	cancel context.CancelFunc
+
+	received chan struct{} // closed when receiving has ended
+	done     chan struct{} // closed when everything has ended
+
+	in    input       // owned by the reader
+	ended atomic.Bool // life.dead, for those without mu
+
+	// mu guards all below. It is held for short, bounded work only: never
+	// while reading, writing, calling a handler or an observer.
+	mu       sync.Mutex
+	ch0      channel
+	channels map[uint64]*channel // those other than 0; the map itself is frozen
+	life     life
+	out      outbox
+	gate     gate
+	dispatch dispatch
+	stats    Stats
+	inFlight int // this side's requests in the tables, given-up ones too
+	givenUp  int // those of them that were given up
+
+	lastActive time.Time   // only kept when Options.IdleTimeout is set
+	idle       *time.Timer // likewise
+}
+
+// channel is the state of one channel.
+type channel struct {
+	number  uint64
+	handler Handler // nil: requests are refused
+	mux     *Mux    // handler, if it is one: knows what runs inline
+	nextTag uint64
+	calls   tagTable[Call]    // this side's requests
+	serving tagTable[inbound] // the peer's accepted requests
+}
+
+func (ch *channel) init(number uint64, h Handler) {
+	ch.number, ch.handler, ch.nextTag = number, h, firstTag
+	ch.mux, _ = h.(*Mux)
+}
+
+// NewConn starts a connection over s: a bidirectional stream such as a
+// [net.Conn], one descriptor as an [os.File], or two one-way streams made one by
+// [Join]. It reads and writes s until the connection has ended, and does not
+// close it: close s after Shutdown or Close has returned. (To have streams
+// dialled and closed, see [Client].) It does not block. The error, if any, names
+// every option that is wrong.
+//
+// Where s has deadlines the connection uses them, and takes them back at the
+// end. Where it has none, Close cannot interrupt a Read that waits: that
+// goroutine then ends when s is closed.
+func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
+	if s == nil {
+		return nil, fmt.Errorf("stream: NewConn needs a stream, got nil")
+	}
+	o, err := o.validated()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		opts:     o,
+		opened:   time.Now(),
+		tr:       newTransport(s),
+		received: make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	c.base, c.cancel = context.WithCancel(o.BaseContext)
+	if o.Observer != nil {
+		c.wants = o.Observer.Events()
+	}
+	c.ch0.init(0, o.Handler)
+	for number, h := range o.Channels {
+		if c.channels == nil {
+			c.channels = make(map[uint64]*channel, len(o.Channels))
+		}
+		ch := new(channel)
+		ch.init(number, h)
+		c.channels[number] = ch
+	}
+	c.dispatch.resume = make(chan struct{}, 1)
+	c.out.full = make(chan struct{}, 1)
+	c.in.init(c.tr)
+	if c.wants.Has(EventConnOpened) {
+		c.observe(c.base, Event{Kind: EventConnOpened})
+	}
+	c.startTimers()
+	go c.receive()
+	return c, nil
+}
+
+// Name is the connection's name: Options.Name, or a number.
+func (c *Conn) Name() string { return c.opts.Name }
+
+// Opened is when the connection was made.
+func (c *Conn) Opened() time.Time { return c.opened }
+
+// Received is closed when receiving has ended: the peer has sent EOF, or its
+// stream has ended or failed. A server waits for it, then calls Shutdown
+// (join_recv). Requests accepted before are still answered.
+func (c *Conn) Received() <-chan struct{} { return c.received }
+
+// Done is closed when the connection has ended in both directions and every
+// call has its outcome.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err is why the connection ended: nil while it is open and after an orderly
+// end, else the cause, such as a [*ProtocolError] or [ErrSlowConsumer].
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life.cause
+}
+
+// Reason is why the connection ended, or ReasonNone while it is open.
+func (c *Conn) Reason() Reason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life.reason
+}
+
+// Stats returns the connection's counters and levels. It does not block.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.InFlight = c.inFlight
+	s.Serving = c.dispatch.running
+	s.Queued = c.dispatch.waiting.len()
+	s.QueuedBytes = c.dispatch.bytes
+	s.SendQueued = int(c.out.queued - c.out.written)
+	s.Paused = c.dispatch.paused
+	return s
+}
+
+// InFlight lists the requests of both roles that have no answer yet, in no
+// order. On a connection without an observer it does not know since when.
+func (c *Conn) InFlight() []OpenRequest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]OpenRequest, 0, c.inFlight+c.dispatch.active)
+	add := func(ch *channel) {
+		for _, call := range ch.calls.all {
+			r := OpenRequest{
+				Role: RoleClient, State: StateWaiting, Channel: ch.number, Tag: call.tag,
+				Type: call.typ, Flags: call.flags, Size: call.size, Label: call.Label(), Begun: call.begun,
+			}
+			if call.givenUp {
+				r.State = StateGivenUp
+			}
+			list = append(list, r)
+		}
+		for _, in := range ch.serving.all {
+			r := OpenRequest{
+				Role: RoleServer, State: StateRunning, Channel: ch.number, Tag: in.tag,
+				Type: in.typ, Flags: in.flags, Size: in.size, Begun: in.begun,
+			}
+			if in.queued {
+				r.State = StateQueued
+			}
+			list = append(list, r)
+		}
+	}
+	add(&c.ch0)
+	for _, ch := range c.channels {
+		add(ch)
+	}
+	return list
+}
+
+// channel returns an open channel, or nil.
+func (c *Conn) channel(number uint64) *channel {
+	if number == 0 {
+		return &c.ch0
+	}
+	return c.channels[number]
+}
+
+// eachChannel calls f for every channel. mu is held.
+func (c *Conn) eachChannel(f func(*channel)) {
+	f(&c.ch0)
+	for _, ch := range c.channels {
+		f(ch)
+	}
+}
+
+// observe completes an event and hands it over. No lock is held. The caller has
+// checked that somebody wants the kind.
+func (c *Conn) observe(ctx context.Context, e Event) {
+	e.Conn = c
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	c.opts.Observer.Observe(ctx, e)
+}
+
+// yield lets the goroutines that are ready run first, so that what they have to
+// send leaves in the same write.
+func yield() { runtime.Gosched() }

@@ -1,0 +1,389 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// Texts of not-ok answers (specification, sections 6 and 7).
+const (
+	textNoHandler     = "no request handler"
+	textRequestsEnded = "requests no longer allowed"
+	textCancelled     = "rejecting request: runstate.cancelled"
+	textFailed        = "exception during handler"
+)
+
+// rejectionBacklog is how many bytes rejections may exceed Options.SendBuffer
+// before reading pauses until the peer takes some.
+const rejectionBacklog = 1 << 20
+
+// dispatch is the state of the peer's accepted requests. Guarded by mu.
+type dispatch struct {
+	active  int // accepted and not answered
+	running int // handlers that run
+	bytes   int // payload bytes of active requests
+	waiting queue
+
+	paused bool
+	resume chan struct{} // wakes the reader
+}
+
+// inbound is an accepted request. It is the parent of its handler's context, so
+// that accepting one takes one allocation.
+type inbound struct {
+	context.Context // the connection's
+	conn            *Conn
+	channel         *channel
+	tag, typ, flags uint64
+	size            int
+	queued          bool // guarded by mu
+	payload         *buffer
+	begun           time.Time
+	ctx             context.Context // of the handler and of events
+}
+
+// Value finds the request itself, for FromContext and call-backs.
+func (in *inbound) Value(key any) any {
+	if key == (requestKey{}) {
+		return in
+	}
+	return in.Context.Value(key)
+}
+
+func (in *inbound) request() Request {
+	r := Request{Type: in.typ, Flags: in.flags, Channel: in.channel.number, Conn: in.conn, Tag: in.tag}
+	if in.payload != nil {
+		r.Payload = in.payload.b
+	}
+	return r
+}
+
+func (in *inbound) event(kind EventKind) Event {
+	return Event{Kind: kind, Packet: Packet{
+		Kind: KindRequest, Channel: in.channel.number, Tag: in.tag, Flags: in.flags, Type: in.typ,
+	}}
+}
+
+// accept takes a request that was read: it is handed to a handler, queued for
+// one, or rejected. It runs on the reader.
+func (c *Conn) accept(p *Packet) {
+	c.mu.Lock()
+	ch, reason, text := c.admit(p)
+	c.stats.RequestsReceived++
+	if c.life.eofQueued || c.life.dead {
+		c.mu.Unlock()
+		if c.wants.Has(EventRequestDropped) {
+			c.observe(c.base, Event{Kind: EventRequestDropped, Packet: *p})
+		}
+		return
+	}
+	if reason != RejectNone {
+		answer := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: []byte(text)}
+		c.out.holding = true // the reader flushes at the end of the batch
+		c.stats.ResponsesSent++
+		flush := c.queuePacket(&answer)
+		c.mu.Unlock()
+		if flush {
+			c.flush()
+		}
+		if c.wants.Has(EventRequestRejected) {
+			c.observe(c.base, Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
+		}
+		c.observeQueued(c.base, answer)
+		return
+	}
+	in := &inbound{
+		Context: c.base, conn: c, channel: ch, tag: p.Tag, typ: p.Type, flags: p.Flags, size: len(p.Payload), queued: true,
+	}
+	in.ctx = in
+	if c.wants != 0 {
+		in.begun = time.Now()
+	}
+	ch.serving.put(p.Tag, in)
+	c.dispatch.active++
+	c.dispatch.bytes += in.size
+	inline := ch.mux != nil && c.sendRoom() && ch.mux.inline(p.Type)
+	c.mu.Unlock()
+
+	if in.size > 0 {
+		in.payload = newBuffer(in.size)
+		in.payload.b = append(in.payload.b, p.Payload...)
+	}
+	if c.wants.Has(EventRequestBegin) {
+		e := in.event(EventRequestBegin)
+		e.Conn, e.Time, e.Packet.Payload = c, in.begun, p.Payload
+		in.ctx = c.opts.Observer.Begin(in, e)
+	}
+
+	c.mu.Lock()
+	start := inline || c.dispatch.running < c.opts.MaxHandlers
+	if start {
+		c.dispatch.running++
+		in.queued = false
+	} else {
+		c.dispatch.waiting.push(in)
+	}
+	c.mu.Unlock()
+	switch {
+	case inline:
+		c.serveInline(in)
+	case start:
+		go c.serve(in)
+	}
+}
+
+// admit decides about a request, in the order of the specification's section 6.
+// It returns when the request can be accepted, or the reason for which it is
+// rejected. When accepted requests are at their limit it makes the peer wait by
+// not reading on, but only while this side waits for no answer itself, since
+// that might be among what is not read. mu is held, but not while waiting.
+func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) {
+	for {
+		ch = c.channel(p.Channel)
+		d := &c.dispatch
+		backlog := c.out.queued-c.out.written > uint64(c.opts.SendBuffer+rejectionBacklog)
+		full := d.active >= c.opts.MaxQueued+c.opts.MaxHandlers ||
+			(d.active > 0 && d.bytes+len(p.Payload) > c.opts.MaxQueuedBytes)
+		switch {
+		case c.life.eofQueued || c.life.dead:
+			return nil, RejectRequestsEnded, textCancelled // dropped by the caller
+		case backlog: // no rejection could leave either
+		case c.opts.Handler == nil && len(c.channels) == 0:
+			return nil, RejectNoHandler, textNoHandler
+		case c.life.peerRequestsEnded || c.life.rejectNew:
+			return nil, RejectRequestsEnded, textRequestsEnded
+		case ch == nil:
+			return nil, RejectUnknownChannel, fmt.Sprintf("unknown channel %d", p.Channel)
+		case ch.handler == nil:
+			return nil, RejectNoHandler, textNoHandler
+		case ch.serving.get(p.Tag) != nil:
+			return nil, RejectTagInUse, fmt.Sprintf("channel %d: tag already in use: %d", p.Channel, p.Tag)
+		case !full:
+			return ch, RejectNone, ""
+		case c.inFlight > c.givenUp:
+			return nil, RejectBusy, fmt.Sprintf("busy: %d requests wait, try again later", d.active)
+		}
+		c.pause()
+	}
+}
+
+// pause keeps the reader from reading until there may be room again, or a call
+// is submitted, or the connection ends. mu is held at entry and at return.
+func (c *Conn) pause() {
+	c.dispatch.paused = true
+	c.mu.Unlock()
+	c.endBatch() // nothing may be held back meanwhile
+	begun := time.Now()
+	if c.wants.Has(EventPaused) {
+		c.observe(c.base, Event{Kind: EventPaused})
+	}
+	<-c.dispatch.resume
+	if c.wants.Has(EventResumed) {
+		c.observe(c.base, Event{Kind: EventResumed, Duration: time.Since(begun)})
+	}
+	c.mu.Lock()
+	c.dispatch.paused = false
+}
+
+// resumeReading lets a paused reader look again.
+func (c *Conn) resumeReading() { waiter(c.dispatch.resume).wake() }
+
+// serve runs the handler of an accepted request, then those of requests that
+// wait. It is the goroutine of a handler.
+func (c *Conn) serve(in *inbound) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// The handler has called runtime.Goexit: this goroutine ends, its
+		// request is answered and the next go on elsewhere.
+		if next := c.answer(in, Response{}, errHandlerExited, false); next != nil {
+			go c.serve(next)
+		}
+	}()
+	for in != nil {
+		resp, err := c.invoke(in)
+		in = c.answer(in, resp, err, false)
+	}
+	returned = true
+}
+
+var errHandlerExited = errors.New("the handler ended its goroutine")
+
+// serveInline runs the handler of an accepted request on the reader.
+func (c *Conn) serveInline(in *inbound) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		// Goexit takes the reader's goroutine with it: another one reads on.
+		if next := c.answer(in, Response{}, errHandlerExited, true); next != nil {
+			go c.serve(next)
+		}
+		go c.receive()
+	}()
+	resp, err := c.invoke(in)
+	next := c.answer(in, resp, err, true)
+	returned = true
+	if next != nil {
+		go c.serve(next)
+	}
+}
+
+// invoke calls the handler. A panic becomes an error.
+func (c *Conn) invoke(in *inbound) (resp Response, err error) {
+	started := in.begun
+	if c.wants&(1<<EventRequestStarted|1<<EventRequestHandled) != 0 {
+		started = time.Now()
+		if c.wants.Has(EventRequestStarted) {
+			e := in.event(EventRequestStarted)
+			e.Time, e.Duration = started, started.Sub(in.begun)
+			c.observe(in.ctx, e)
+		}
+	}
+	exited := true
+	defer func() {
+		if v := recover(); v != nil {
+			resp, err = Response{}, &PanicError{Value: v, Stack: debug.Stack()}
+		} else if exited {
+			err = errHandlerExited
+		}
+		if c.wants.Has(EventRequestHandled) {
+			e := in.event(EventRequestHandled)
+			e.Time, e.Err, e.Size = time.Now(), err, len(resp.Payload)
+			e.Duration = e.Time.Sub(started)
+			c.observe(in.ctx, e)
+		}
+	}()
+	resp, err = in.channel.handler.Serve(in.ctx, in.request())
+	exited = false
+	return resp, err
+}
+
+// response makes the packet that answers in, and says why it is not ok.
+func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason RejectReason, cause error) {
+	p = Packet{Kind: KindResponse, OK: true, Channel: in.channel.number, Tag: in.tag, Flags: resp.Flags, Payload: resp.Payload}
+	failed := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: []byte(textFailed)}
+	if err != nil {
+		reason = RejectHandler
+		rejection := (*Rejection)(nil)
+		panicked := (*PanicError)(nil)
+		switch {
+		case errors.As(err, &rejection):
+			p.OK, p.Flags, p.Payload = false, rejection.Flags, rejection.Payload
+		case errors.As(err, &panicked):
+			return failed, RejectPanic, err
+		case errors.Is(err, errUnknownType):
+			return failed, RejectUnknownType, err
+		case errors.Is(err, errUndecodable):
+			return failed, RejectUndecodable, err
+		default:
+			return failed, reason, err
+		}
+	}
+	if verr := p.validate(); verr != nil {
+		return failed, RejectResult, verr
+	}
+	if n := p.bodyLen(); n > c.opts.MaxPacket {
+		return failed, RejectResult, fmt.Errorf("a response of %d bytes is over Options.MaxPacket, %d", n, c.opts.MaxPacket)
+	}
+	return p, reason, err
+}
+
+// answer queues the one response to in, frees its tag, and returns the next
+// request that waits for a handler; nil if there is none. On the reader (inline)
+// it does not wait for room, which accept has seen to.
+func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next *inbound) {
+	p, reason, err := c.response(in, resp, err)
+	c.mu.Lock()
+	if !inline && !c.life.dead && !c.sendRoom() {
+		c.waitForAnswer()
+	}
+	lost := c.life.dead
+	flush := false
+	if !lost {
+		if inline {
+			c.out.holding = true
+		}
+		flush = c.queuePacket(&p)
+		c.stats.ResponsesSent++
+	}
+	in.channel.serving.take(in.tag)
+	c.dispatch.active--
+	c.dispatch.bytes -= in.size
+	if next = c.dispatch.waiting.pop(); next != nil {
+		next.queued = false
+	} else {
+		c.dispatch.running--
+	}
+	c.advance()
+	flush = c.mustFlush() || flush
+	resume := c.dispatch.paused
+	c.mu.Unlock()
+
+	if resume {
+		c.resumeReading()
+	}
+	c.reportDone(in, &p, reason, err, lost)
+	c.observeControls()
+	in.payload.release() // p may have shared it until here
+	in.payload = nil
+	if flush {
+		c.flushAsCaller()
+	}
+	return next
+}
+
+// reportDone tells observers the outcome of an accepted request.
+func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error, lost bool) {
+	if c.wants.Has(EventRequestDone) {
+		e := in.event(EventRequestDone)
+		e.Time = time.Now()
+		e.Duration = e.Time.Sub(in.begun)
+		e.Err = err
+		switch {
+		case lost:
+			e.Outcome = OutcomeLost
+		case p.OK:
+			e.Outcome, e.Size = OutcomeOK, len(p.Payload)
+		default:
+			e.Outcome, e.Size, e.Rejection = OutcomeRejected, len(p.Payload), reason
+		}
+		c.observe(in.ctx, e)
+	}
+	if !lost {
+		c.observeQueued(in.ctx, *p)
+	}
+}
+
+// queue is a first-in first-out of accepted requests.
+type queue struct {
+	list []*inbound
+	head int
+}
+
+func (q *queue) len() int { return len(q.list) - q.head }
+
+func (q *queue) push(in *inbound) { q.list = append(q.list, in) }
+
+func (q *queue) pop() *inbound {
+	if q.head == len(q.list) {
+		return nil
+	}
+	in := q.list[q.head]
+	q.list[q.head] = nil
+	q.head++
+	switch {
+	case q.head == len(q.list):
+		*q = queue{}
+	case q.head >= 64 && q.head >= len(q.list)/2:
+		q.list = append(q.list[:0], q.list[q.head:]...)
+		q.head = 0
+	}
+	return in
+}

@@ -1,0 +1,141 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of [Options].
+const (
+	DefaultMaxPacket      = 64 << 20
+	DefaultMaxHandlers    = 1024
+	DefaultMaxQueued      = 32 << 10
+	DefaultMaxQueuedBytes = 64 << 20
+	DefaultMaxInFlight    = 64 << 10
+	DefaultSendBuffer     = 1 << 20
+	DefaultWriteTimeout   = 30 * time.Second
+	DefaultDrainTimeout   = 5 * time.Second
+	DefaultLinger         = time.Second
+)
+
+// Channels from reservedFirst to reservedLast are kept for the protocol's own
+// extensions and refused to applications.
+const (
+	reservedFirst = 112
+	reservedLast  = 127
+)
+
+// Options configure a connection. The zero value works: a connection that only
+// asks, with every limit at its default. NewConn copies them; later changes
+// have no effect. A limit of zero means its default, a negative one is an error.
+type Options struct {
+	// Name appears in errors, logs and the names of calls. Default: a number
+	// from a sequence of the process.
+	Name string
+
+	// Handler serves the peer's requests on channel 0. Without one they are
+	// answered not ok with "no request handler". *Mux is a Handler.
+	Handler Handler
+
+	// Channels opens further channels, each with a handler of its own, or with
+	// nil for a channel on which this side only asks. Both peers must open a
+	// channel. The numbers 112 to 127 are reserved. The Python package knows
+	// channel 0 alone.
+	Channels map[uint64]Handler
+
+	// Observer sees what happens; see Observers to combine several.
+	Observer Observer
+
+	// BaseContext is the parent of every handler's context, for values and
+	// cancellation. Default: context.Background().
+	BaseContext context.Context
+
+	// FlushDelay holds back written packets, so that more leave in one write
+	// (packet_grace). Default 0: what is queued leaves at once, together.
+	FlushDelay time.Duration
+
+	MaxPacket      int // longest packet body accepted or sent, in bytes (64 MiB)
+	MaxHandlers    int // handlers that run at a time (1024)
+	MaxQueued      int // accepted requests that wait for a handler (32768)
+	MaxQueuedBytes int // payload bytes of accepted, unanswered requests (64 MiB)
+	MaxInFlight    int // this side's unanswered requests; a further one waits (65536)
+	SendBuffer     int // bytes queued for sending beyond which senders wait (1 MiB)
+
+	// WriteTimeout ends the connection as a slow consumer when the peer takes
+	// no byte for so long while some wait to be sent. Default 30 s.
+	WriteTimeout time.Duration
+
+	// DrainTimeout is how long Shutdown goes on serving the peer's new requests
+	// before it rejects them. Default 5 s.
+	DrainTimeout time.Duration
+	// Linger is how long Shutdown waits for the peer's EOF when everything of
+	// this side has been sent. Default 1 s.
+	Linger time.Duration
+
+	// FirstByteTimeout, IdleTimeout (no packet in either direction and none
+	// awaited) and MaxAge end the connection. Zero means never, which is the
+	// default, since a quiet peer is legal.
+	FirstByteTimeout time.Duration
+	IdleTimeout      time.Duration
+	MaxAge           time.Duration
+}
+
+var connSequence atomic.Uint64
+
+// validated returns a copy of o with defaults filled in, or an error that names
+// every option that is wrong.
+func (o Options) validated() (Options, error) {
+	var errs []error
+	size := func(name string, v *int, def int) {
+		if *v < 0 {
+			errs = append(errs, fmt.Errorf("stream: Options.%s is %d, want 0 for the default or more", name, *v))
+		}
+		if *v == 0 {
+			*v = def
+		}
+	}
+	span := func(name string, v *time.Duration, def time.Duration) {
+		if *v < 0 {
+			errs = append(errs, fmt.Errorf("stream: Options.%s is %v, want 0 for the default or more", name, *v))
+		}
+		if *v == 0 {
+			*v = def
+		}
+	}
+	size("MaxPacket", &o.MaxPacket, DefaultMaxPacket)
+	size("MaxHandlers", &o.MaxHandlers, DefaultMaxHandlers)
+	size("MaxQueued", &o.MaxQueued, DefaultMaxQueued)
+	size("MaxQueuedBytes", &o.MaxQueuedBytes, DefaultMaxQueuedBytes)
+	size("MaxInFlight", &o.MaxInFlight, DefaultMaxInFlight)
+	size("SendBuffer", &o.SendBuffer, DefaultSendBuffer)
+	span("WriteTimeout", &o.WriteTimeout, DefaultWriteTimeout)
+	span("DrainTimeout", &o.DrainTimeout, DefaultDrainTimeout)
+	span("Linger", &o.Linger, DefaultLinger)
+	span("FlushDelay", &o.FlushDelay, 0)
+	span("FirstByteTimeout", &o.FirstByteTimeout, 0)
+	span("IdleTimeout", &o.IdleTimeout, 0)
+	span("MaxAge", &o.MaxAge, 0)
+	for channel := range o.Channels {
+		if channel == 0 {
+			errs = append(errs, errors.New("stream: Options.Channels names channel 0, whose handler is Options.Handler"))
+		}
+		if reservedChannel(channel) {
+			errs = append(errs, fmt.Errorf("stream: Options.Channels names channel %d, but %d to %d are reserved", channel, reservedFirst, reservedLast))
+		}
+	}
+	o.Channels = maps.Clone(o.Channels)
+	if o.BaseContext == nil {
+		o.BaseContext = context.Background()
+	}
+	if o.Name == "" {
+		o.Name = strconv.FormatUint(connSequence.Add(1), 10)
+	}
+	return o, errors.Join(errs...)
+}
+
+func reservedChannel(c uint64) bool { return c >= reservedFirst && c <= reservedLast }

@@ -1,0 +1,235 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// maxArrivals bounds how many responses are settled under one lock.
+const maxArrivals = 256
+
+// arrival is a response that was read and not yet given to its call. Its payload
+// lies in the read buffer.
+type arrival struct {
+	packet Packet
+	call   *Call
+}
+
+// errPeerEOF ends the read loop in order.
+var errPeerEOF = errors.New("EOF packet")
+
+// receive is the connection's reader. It reads until the peer ends or the
+// stream fails, and waits for nobody but the peer, except when accepted requests
+// are at their limit (see admit).
+func (c *Conn) receive() {
+	err := c.readLoop()
+	if errors.Is(err, errPeerEOF) {
+		c.in.keepRest()
+	}
+	c.in.close()
+	c.receivingEnded(err)
+	c.mu.Lock()
+	c.life.readerGone = true
+	c.mu.Unlock()
+	if c.ended.Load() && c.tr.readDeadline != nil {
+		_ = c.tr.readDeadline(time.Time{}) // it was set to interrupt this goroutine
+	}
+	c.mu.Lock()
+	c.life.readerLeft = true
+	c.maybeDone()
+	c.mu.Unlock()
+}
+
+func (c *Conn) readLoop() error {
+	in := &c.in
+	for {
+		need, err := c.parseAll()
+		c.endBatch()
+		if err != nil {
+			return err
+		}
+		if err := in.fill(need); err != nil {
+			if !errors.Is(err, io.EOF) || in.start == in.end {
+				return err
+			}
+			return &ProtocolError{
+				Kind: ProtocolTruncated, Offset: in.offset, Field: "packet",
+				Problem: fmt.Sprintf("the stream ends inside it, after %d of at least %d bytes", in.end-in.start, need),
+			}
+		}
+		if in.offset == 0 {
+			if err := foreign(in.unread()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// parseAll handles all whole packets in the buffer. need is how many bytes the
+// next one takes at the least.
+func (c *Conn) parseAll() (need int, err error) {
+	in := &c.in
+	for {
+		p, n, need, err := ParsePacket(in.unread(), c.opts.MaxPacket)
+		if err != nil {
+			if pe := (*ProtocolError)(nil); errors.As(err, &pe) {
+				pe.Offset = in.offset
+			}
+			return 0, err
+		}
+		if n == 0 {
+			return need, nil
+		}
+		in.start += n
+		in.offset += int64(n)
+		in.packets++
+		in.bytes += n
+		if c.wants.Has(EventPacketReceived) {
+			c.observe(c.base, Event{Kind: EventPacketReceived, Packet: p, Size: n})
+		}
+		switch p.Kind {
+		case KindResponse:
+			in.arrivals = append(in.arrivals, arrival{packet: p})
+			if len(in.arrivals) == maxArrivals {
+				c.settleArrivals()
+			}
+		case KindRequest:
+			c.accept(&p)
+		case KindEndRequests:
+			c.mu.Lock()
+			c.life.peerRequestsEnded = true
+			c.mu.Unlock()
+			if c.wants.Has(EventPeerEndRequests) {
+				c.observe(c.base, Event{Kind: EventPeerEndRequests, Packet: p})
+			}
+		default: // EOF, or a malformed end, which is taken as one
+			if c.wants.Has(EventPeerEOF) {
+				c.observe(c.base, Event{Kind: EventPeerEOF, Packet: p})
+			}
+			return 0, errPeerEOF
+		}
+	}
+}
+
+// settleArrivals gives the responses that were read to their calls.
+func (c *Conn) settleArrivals() {
+	list := c.in.arrivals
+	if len(list) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for i := range list {
+		a := &list[i]
+		ch := c.channel(a.packet.Channel)
+		if ch == nil {
+			continue
+		}
+		if a.call = ch.calls.take(a.packet.Tag); a.call == nil {
+			continue
+		}
+		c.inFlight--
+		c.stats.CallsAnswered++
+		if a.call.givenUp {
+			c.givenUp--
+		}
+	}
+	// Those who are woken are likely to ask again at once: the reader will flush
+	// for all of them, at the end of the batch.
+	c.out.holding = true
+	c.gate.wake(c)
+	c.advance()
+	c.mu.Unlock()
+	c.observeControls()
+
+	for i := range list {
+		a := &list[i]
+		switch {
+		case a.call == nil:
+			if c.wants.Has(EventCallUnknown) {
+				c.observe(c.base, Event{Kind: EventCallUnknown, Packet: a.packet})
+			}
+		case a.call.givenUp:
+			if c.wants.Has(EventCallLate) {
+				e := a.call.event(EventCallLate)
+				e.Size = len(a.packet.Payload)
+				c.observe(a.call.ctx, e)
+			}
+		default:
+			a.call.answered(&a.packet)
+		}
+		*a = arrival{}
+	}
+	c.in.arrivals = list[:0]
+}
+
+// answered settles the call with a response, whose payload is copied.
+func (call *Call) answered(p *Packet) {
+	payload := call.buf[:0]
+	if len(p.Payload) > cap(payload) {
+		payload = make([]byte, 0, len(p.Payload))
+	}
+	payload = append(payload, p.Payload...)
+	if p.OK {
+		call.settle(OutcomeOK, Response{Flags: p.Flags, Payload: payload}, nil)
+		return
+	}
+	err := call.fail(OutcomeRejected, nil)
+	err.Remote, err.Sent, err.Flags, err.Payload = true, true, p.Flags, payload
+	call.settle(OutcomeRejected, Response{}, err)
+}
+
+// endBatch does what is done once for all packets of a read: it settles
+// responses, counts, and flushes what the reader and the callers it woke have
+// queued meanwhile.
+func (c *Conn) endBatch() {
+	c.settleArrivals()
+	in := &c.in
+	if in.packets == 0 {
+		return
+	}
+	c.mu.Lock()
+	holding := c.out.holding
+	c.mu.Unlock()
+	if holding {
+		yield() // let those who were woken queue what they have
+	}
+	c.mu.Lock()
+	c.stats.PacketsReceived += uint64(in.packets)
+	c.stats.BytesReceived += uint64(in.bytes)
+	in.packets, in.bytes = 0, 0
+	c.touch()
+	c.out.holding = false
+	flush := c.mustFlush()
+	c.mu.Unlock()
+	if flush {
+		c.flush()
+	}
+}
+
+// methods are the beginnings of requests and responses of HTTP.
+var httpStarts = []string{
+	"GET /", "HEAD /", "POST /", "PUT /", "DELETE /", "PATCH /", "OPTIONS ", "TRACE /", "CONNECT ", "PRI * HTTP/2", "HTTP/1.",
+}
+
+// foreign recognises streams that plainly are another protocol by their first
+// bytes, none of which a peer could send first: tags begin at 2 and ascend.
+func foreign(b []byte) error {
+	for _, s := range httpStarts {
+		if len(b) >= len(s) && string(b[:len(s)]) == s {
+			return &ProtocolError{
+				Kind: ProtocolNotPackets, Field: "first bytes",
+				Problem: fmt.Sprintf("this is HTTP (%q): the packet port does not speak it, use the admin address", s),
+			}
+		}
+	}
+	// A TLS record: type, version 3.x, length; then a ClientHello.
+	if len(b) >= 6 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4 && b[5] == 1 {
+		return &ProtocolError{
+			Kind: ProtocolNotPackets, Field: "first bytes",
+			Problem: "this is a TLS handshake: this port speaks plain packets",
+		}
+	}
+	return nil
+}

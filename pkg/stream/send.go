@@ -1,0 +1,299 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+const (
+	// flushSize is how much may be queued before a flush no longer waits for
+	// others to add to it.
+	flushSize = 32 << 10
+	// writeChunk bounds one write, and so what a slow peer must take within
+	// Options.WriteTimeout for the connection to know that it takes anything.
+	writeChunk = 256 << 10
+	// writeChunkBlind is the same for streams without deadlines, which tell
+	// nothing until all of it is taken.
+	writeChunkBlind = 16 << 10
+	// maxTurns bounds how often somebody with other work writes for others
+	// before it leaves that to a goroutine.
+	maxTurns = 4
+)
+
+// outbox is the send queue: encoded packets in one buffer. Guarded by mu.
+//
+// Whoever finds bytes and nobody writing takes the write role (writing). The
+// role is held by one goroutine at a time; it alone touches the stream's writer,
+// and it gives the role back only when nothing is pending. A caller or the reader
+// that holds it writes without ever waiting, and passes the role to a goroutine
+// of its own as soon as the stream does not take everything.
+type outbox struct {
+	pending batch
+	writing bool // somebody has the write role
+	holding bool // the reader is about to flush for everybody
+
+	// Positions in the stream of bytes that is sent: queued ≥ taken ≥ written.
+	queued  uint64
+	taken   uint64 // may have reached the peer
+	written uint64
+	content uint64 // where the last packet ends that is neither ERQ nor EOF
+
+	full chan struct{} // ends a flush delay early
+}
+
+// batch is a buffer of encoded packets. packets describes them, but only where
+// an observer wants to know when they are written.
+type batch struct {
+	buf     *buffer
+	packets []Packet
+}
+
+// queuePacket appends a packet to the queue, whether there is room or not: who
+// must wait has done so. It reports whether the caller has the write role now
+// and must flush. mu is held.
+func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
+	o := &c.out
+	room := maxHeaderBytes + len(p.Payload)
+	if o.pending.buf == nil {
+		o.pending.buf = newBuffer(room)
+	}
+	o.pending.buf.grow(room)
+	before := len(o.pending.buf.b)
+	o.pending.buf.b = p.append(o.pending.buf.b)
+	o.queued += uint64(len(o.pending.buf.b) - before)
+	if p.Kind == KindRequest || p.Kind == KindResponse {
+		o.content = o.queued
+	}
+	if c.wants.Has(EventPacketWritten) {
+		note := *p
+		note.Payload = nil
+		o.pending.packets = append(o.pending.packets, note)
+	}
+	c.stats.PacketsSent++
+	c.touch()
+	if len(c.gate.calls) > 0 {
+		c.gate.wake(c)
+	}
+	if c.opts.FlushDelay > 0 && (len(o.pending.buf.b) >= flushSize || p.Kind == KindEOF) {
+		waiter(o.full).wake()
+	}
+	return c.mustFlush()
+}
+
+// mustFlush takes the write role if there is something to write and nobody does
+// or will. mu is held.
+func (c *Conn) mustFlush() bool {
+	o := &c.out
+	if o.writing || o.pending.buf == nil || (o.holding && len(o.pending.buf.b) < flushSize) {
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+func (c *Conn) observeQueued(ctx context.Context, p Packet) {
+	if c.wants.Has(EventPacketQueued) {
+		c.observe(ctx, Event{Kind: EventPacketQueued, Packet: p})
+	}
+}
+
+// flushAsCaller writes what is queued, first letting others add to it. The
+// write role is held; no lock is. It does not wait for the stream.
+func (c *Conn) flushAsCaller() {
+	if c.opts.FlushDelay == 0 && c.tr.socket != nil {
+		yield()
+	}
+	c.flush()
+}
+
+// flush writes what is queued. The write role is held; no lock is. It does not
+// wait for the stream.
+func (c *Conn) flush() {
+	if c.opts.FlushDelay > 0 || c.tr.socket == nil {
+		go c.writeAll(batch{}, 0, c.opts.FlushDelay)
+		return
+	}
+	b, ok := c.nextBatch(0)
+	for range maxTurns {
+		if !ok {
+			return
+		}
+		n, err := c.tr.socket.tryWrite(b.buf.b)
+		if err != nil {
+			c.writeFailed(n, err)
+			return
+		}
+		if n < len(b.buf.b) {
+			c.stalled()
+			c.progress(n)
+			go c.writeAll(b, n, 0)
+			return
+		}
+		c.wrote(b)
+		b, ok = c.nextBatch(n)
+	}
+	if ok {
+		go c.writeAll(b, 0, 0)
+	}
+}
+
+// writeAll writes b from offset on and then everything queued, waiting for the
+// stream as long as Options.WriteTimeout allows. It holds the write role.
+func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-c.out.full:
+			timer.Stop()
+		}
+	}
+	done, unflushed := 0, false
+	for {
+		if b.buf == nil {
+			if unflushed && c.tr.flush != nil {
+				if err := c.guard(c.tr.flush.Flush); err != nil {
+					c.writeFailed(done, err)
+					return
+				}
+			}
+			unflushed = false
+			var ok bool
+			if b, ok = c.nextBatch(done); !ok {
+				return
+			}
+			done, offset = 0, 0
+		}
+		n, err := c.writeChunk(b.buf.b[offset:])
+		offset += n
+		if err != nil {
+			c.writeFailed(done+n, err)
+			return
+		}
+		unflushed = true
+		if offset == len(b.buf.b) {
+			done += n
+			c.wrote(b)
+			b = batch{}
+		} else {
+			c.progress(n)
+		}
+	}
+}
+
+// writeChunk writes at least one byte of b, or fails.
+func (c *Conn) writeChunk(b []byte) (n int, err error) {
+	if c.tr.writeDeadline == nil {
+		b = b[:min(len(b), writeChunkBlind)]
+		err = c.guard(func() error { n, err = c.tr.w.Write(b); return err })
+	} else {
+		b = b[:min(len(b), writeChunk)]
+		_ = c.tr.writeDeadline(time.Now().Add(c.opts.WriteTimeout))
+		if c.ended.Load() { // else its interruption may have come before the deadline was set
+			err = ErrClosed
+		} else {
+			n, err = c.tr.w.Write(b)
+		}
+		_ = c.tr.writeDeadline(time.Time{})
+	}
+	switch {
+	case n < 0 || n > len(b):
+		return 0, fmt.Errorf("the stream says that it took %d of %d bytes", n, len(b))
+	case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		return n, nil // slow, but not stuck
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, fmt.Errorf("%w for %v", ErrSlowConsumer, c.opts.WriteTimeout)
+	case n == 0 && err == nil && len(b) > 0:
+		return n, io.ErrNoProgress
+	}
+	return n, err
+}
+
+// guard runs a write on a stream without deadlines. When it takes too long the
+// connection ends, though the write itself cannot be interrupted.
+func (c *Conn) guard(write func() error) error {
+	timer := time.AfterFunc(c.opts.WriteTimeout, func() {
+		c.end(ReasonSlowConsumer, fmt.Errorf("%w for %v", ErrSlowConsumer, c.opts.WriteTimeout))
+	})
+	defer timer.Stop()
+	return write()
+}
+
+// nextBatch accounts for n written bytes and takes what is pending. If there is
+// nothing, the write role ends and ok is false.
+func (c *Conn) nextBatch(n int) (b batch, ok bool) {
+	c.mu.Lock()
+	o := &c.out
+	o.written += uint64(n)
+	c.gate.wake(c)
+	if o.pending.buf != nil && !c.life.dead {
+		b, o.pending = o.pending, batch{}
+		o.taken = o.queued
+		c.mu.Unlock()
+		return b, true
+	}
+	o.writing = false
+	finished := c.sendingEnded()
+	c.maybeDone()
+	c.mu.Unlock()
+	finished()
+	return batch{}, false
+}
+
+// progress accounts for n written bytes of a batch.
+func (c *Conn) progress(n int) {
+	c.mu.Lock()
+	c.out.written += uint64(n)
+	c.gate.wake(c)
+	c.mu.Unlock()
+}
+
+// wrote lets go of a batch that is written.
+func (c *Conn) wrote(b batch) {
+	if c.wants.Has(EventPacketWritten) {
+		for _, p := range b.packets {
+			c.observe(c.base, Event{Kind: EventPacketWritten, Packet: p})
+		}
+	}
+	if c.wants.Has(EventFlushed) {
+		c.observe(c.base, Event{Kind: EventFlushed, Size: len(b.buf.b)})
+	}
+	b.buf.release()
+}
+
+func (c *Conn) stalled() {
+	c.mu.Lock()
+	c.stats.Stalls++
+	size := int(c.out.queued - c.out.written)
+	c.mu.Unlock()
+	if c.wants.Has(EventStalled) {
+		c.observe(c.base, Event{Kind: EventStalled, Size: size})
+	}
+}
+
+// writeFailed ends the connection and the write role.
+func (c *Conn) writeFailed(n int, err error) {
+	c.mu.Lock()
+	c.out.written += uint64(n)
+	c.out.taken = c.out.written // what lies behind cannot have reached the peer
+	// A peer that has ended may be gone before our ERQ and EOF come.
+	orderly := c.life.receiveEnded && c.life.cause == nil && c.life.eofQueued && c.out.written >= c.out.content
+	c.mu.Unlock()
+	reason := ReasonWriteError
+	if errors.Is(err, ErrSlowConsumer) {
+		reason = ReasonSlowConsumer
+	}
+	if orderly {
+		c.end(c.peerReason(), nil)
+	} else {
+		c.end(reason, fmt.Errorf("write: %w", err))
+	}
+	c.mu.Lock()
+	c.out.writing = false
+	c.maybeDone()
+	c.mu.Unlock()
+}

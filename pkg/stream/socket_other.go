@@ -1,0 +1,18 @@
+//go:build !unix
+
+package stream
+
+import "syscall"
+
+// Without raw sockets everything goes through the stream's own Read and Write.
+const haveRawSockets = false
+
+type socketWriter struct{}
+
+func newSocketWriter(syscall.RawConn) *socketWriter      { return nil }
+func (*socketWriter) tryWrite([]byte) (n int, err error) { panic("unreachable: no raw sockets") }
+
+type socketReader struct{}
+
+func newSocketReader(syscall.RawConn, func() []byte) *socketReader { return nil }
+func (*socketReader) waitRead() (n int, err error)                 { panic("unreachable: no raw sockets") }

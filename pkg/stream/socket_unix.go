@@ -1,0 +1,105 @@
+//go:build unix
+
+package stream
+
+import (
+	"io"
+	"syscall"
+)
+
+const haveRawSockets = true
+
+// socketWriter writes to a socket without ever waiting. It belongs to whoever
+// holds the write role. (An object of its own, so that a write allocates
+// nothing.)
+type socketWriter struct {
+	raw     syscall.RawConn
+	attempt func(fd uintptr) bool // w.write, bound once
+	b       []byte
+	n       int
+	err     error
+}
+
+func newSocketWriter(raw syscall.RawConn) *socketWriter {
+	w := &socketWriter{raw: raw}
+	w.attempt = w.write
+	return w
+}
+
+// tryWrite writes what the socket takes at once; n < len(b) without an error
+// means that the socket is full.
+func (w *socketWriter) tryWrite(b []byte) (n int, err error) {
+	w.b, w.n, w.err = b, 0, nil
+	err = w.raw.Write(w.attempt)
+	if w.err != nil {
+		err = w.err
+	}
+	w.b = nil
+	return w.n, err
+}
+
+// write returns true always: whoever waits for the socket is somebody else.
+func (w *socketWriter) write(fd uintptr) bool {
+	for w.n < len(w.b) {
+		n, err := syscall.Write(int(fd), w.b[w.n:])
+		if n > 0 {
+			w.n += n
+		}
+		switch err {
+		case nil, syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			w.err = err
+			return true
+		}
+	}
+	return true
+}
+
+// socketReader waits for bytes without holding a buffer. It belongs to the
+// reader.
+type socketReader struct {
+	raw     syscall.RawConn
+	attempt func(fd uintptr) bool // r.read, bound once
+	buffer  func() []byte         // asked for only when bytes are there
+	n       int
+	err     error
+}
+
+func newSocketReader(raw syscall.RawConn, buffer func() []byte) *socketReader {
+	r := &socketReader{raw: raw, buffer: buffer}
+	r.attempt = r.read
+	return r
+}
+
+// waitRead waits until bytes are there and reads once. An end of the stream is
+// io.EOF.
+func (r *socketReader) waitRead() (n int, err error) {
+	r.n, r.err = 0, nil
+	err = r.raw.Read(r.attempt)
+	if r.err != nil {
+		err = r.err
+	}
+	return r.n, err
+}
+
+// read returns false when there is nothing yet.
+func (r *socketReader) read(fd uintptr) bool {
+	b := r.buffer()
+	n, err := syscall.Read(int(fd), b)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), b)
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return false
+	case err != nil:
+		r.err = err
+	case n == 0:
+		r.err = io.EOF
+	default:
+		r.n = n
+	}
+	return true
+}

@@ -1,0 +1,219 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Call sends a request and waits for its response. A request that is not
+// answered ok gives an [*Error]: rejected by the peer, given up because ctx
+// ended, lost with the connection, or refused on this side. When ctx ends Call
+// returns at once. It also waits, within ctx, while too much is queued or in
+// flight (Options.SendBuffer, Options.MaxInFlight).
+//
+// The response's payload belongs to the caller; it is in req.Buffer if that was
+// large enough. req.Payload is not used after Call has returned.
+func (c *Conn) Call(ctx context.Context, req Request) (Response, error) {
+	call := callPool.Get().(*Call)
+	call.fill(c, &req)
+	if err := c.submit(ctx, call, req.Payload); err != nil {
+		call.recycle()
+		return Response{}, err
+	}
+	if ctx.Done() == nil {
+		<-call.done
+	} else {
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			if c.giveUp(call, ctx.Err()) {
+				<-call.done
+				return Response{}, call.err // not recycled: the table still names it
+			}
+			<-call.done // it was being settled
+		}
+	}
+	resp, err := call.resp, call.err
+	call.recycle()
+	return resp, err
+}
+
+// Submit sends a request and returns without waiting for its response; it waits
+// only, within ctx, while too much is queued or in flight. When ctx ends before
+// the response is there, the call is given up, as by [Call.Cancel].
+func (c *Conn) Submit(ctx context.Context, req Request) (*Call, error) {
+	call := &Call{done: make(chan struct{})}
+	call.fill(c, &req)
+	if err := c.submit(ctx, call, req.Payload); err != nil {
+		return nil, err
+	}
+	return call, nil
+}
+
+// Go sends a request like Submit and calls done with its outcome. done runs on
+// the connection's reader, or in Go itself when the request is refused: it must
+// not block. It may submit further requests only by Go, and only while
+// Stats().InFlight is below Options.MaxInFlight.
+func (c *Conn) Go(ctx context.Context, req Request, done func(Response, error)) {
+	call := &Call{notify: done}
+	call.fill(c, &req)
+	if err := c.submit(ctx, call, req.Payload); err != nil {
+		done(Response{}, err)
+	}
+}
+
+func (call *Call) fill(c *Conn, req *Request) {
+	call.conn = c
+	call.channel, call.typ, call.flags = req.Channel, req.Type, req.Flags
+	call.size, call.label, call.buf = len(req.Payload), req.Label, req.Buffer
+}
+
+// submit gives the call a tag and queues its packet. An error means that the
+// call was refused, has been reported, and is in no table.
+func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
+	call.ctx = ctx
+	p := Packet{Kind: KindRequest, Channel: call.channel, Flags: call.flags, Type: call.typ, Payload: payload}
+	if c.wants.Has(EventCallDone) || c.wants.Has(EventCallBegin) {
+		call.begun = time.Now()
+	}
+	if c.wants.Has(EventCallBegin) {
+		e := call.event(EventCallBegin)
+		e.Conn, e.Time, e.Packet.Payload = c, call.begun, payload
+		call.ctx = c.opts.Observer.Begin(ctx, e)
+	}
+	ch, err := c.checkRequest(&p)
+	if err != nil {
+		return c.refuse(call, OutcomeRefused, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return c.refuse(call, ctxOutcome(err), err)
+	}
+
+	c.mu.Lock()
+	if err := c.refusal(ctx); err != nil {
+		c.mu.Unlock()
+		return c.refuse(call, OutcomeRefused, err)
+	}
+	if !c.gate.openForCall(c) {
+		if err := c.waitForCall(ctx); err != nil { // lets go of mu and takes it again
+			c.mu.Unlock()
+			if ctx.Err() != nil {
+				return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
+			}
+			return c.refuse(call, OutcomeRefused, err)
+		}
+	}
+	p.Tag = ch.nextTag
+	ch.nextTag++
+	call.tag, call.start = p.Tag, c.out.queued
+	if !call.pooled && ctx.Done() != nil {
+		// Under mu, so that whoever settles the call sees stop.
+		call.stop = context.AfterFunc(ctx, func() { c.giveUp(call, ctx.Err()) })
+	}
+	ch.calls.put(p.Tag, call)
+	c.inFlight++
+	c.stats.CallsSent++
+	resume := c.dispatch.paused
+	mustFlush := c.queuePacket(&p)
+	c.mu.Unlock()
+
+	if resume {
+		c.resumeReading()
+	}
+	if c.wants&(1<<EventCallSubmitted|1<<EventPacketQueued) != 0 {
+		if c.wants.Has(EventCallSubmitted) {
+			e := call.event(EventCallSubmitted)
+			e.Packet = p
+			c.observe(ctx, e)
+		}
+		c.observeQueued(ctx, p)
+	}
+	if mustFlush {
+		c.flushAsCaller()
+	}
+	return nil
+}
+
+// checkRequest says whether a request can be sent at all.
+func (c *Conn) checkRequest(p *Packet) (*channel, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	if n := p.bodyLen(); n > c.opts.MaxPacket {
+		return nil, fmt.Errorf("a packet of %d bytes is over Options.MaxPacket, %d", n, c.opts.MaxPacket)
+	}
+	ch := c.channel(p.Channel)
+	if ch == nil {
+		if reservedChannel(p.Channel) {
+			return nil, fmt.Errorf("channel %d is reserved", p.Channel)
+		}
+		return nil, fmt.Errorf("unknown channel %d: name it in Options.Channels", p.Channel)
+	}
+	return ch, nil
+}
+
+// refusal says why no request can be submitted now, or nil. mu is held.
+func (c *Conn) refusal(ctx context.Context) error {
+	l := &c.life
+	switch {
+	case l.receiveEnded || l.dead: // no answer could come
+		if l.cause != nil {
+			return l.cause
+		}
+		if !l.ending && !l.halfClosing {
+			return ErrPeerEnded
+		}
+		return ErrClosed
+	case l.requestsEnded && !l.ending && !l.halfClosing:
+		return ErrRequestsEnded
+	case l.requestsEnded:
+		return ErrClosed
+	case l.ending || l.halfClosing:
+		// Handlers that still run may finish their call-backs.
+		if in, ok := ctx.Value(requestKey{}).(*inbound); ok && in.conn == c {
+			return nil
+		}
+		return ErrClosed
+	}
+	return nil
+}
+
+// refuse reports a call that was never queued.
+func (c *Conn) refuse(call *Call, outcome Outcome, cause error) error {
+	err := call.fail(outcome, cause)
+	if c.wants.Has(EventCallDone) {
+		e := call.event(EventCallDone)
+		e.Outcome, e.Err, e.Time = outcome, err, time.Now()
+		e.Duration = e.Time.Sub(call.begun)
+		c.observe(call.ctx, e)
+	}
+	return err
+}
+
+// giveUp settles a call whose caller waits no longer. It reports whether it did
+// so; false means that somebody else settles it. The call stays in the table,
+// so that its late response is known, and goes on counting as in flight.
+func (c *Conn) giveUp(call *Call, cause error) bool {
+	c.mu.Lock()
+	ch := c.channel(call.channel)
+	if ch == nil || ch.calls.get(call.tag) != call || call.givenUp {
+		c.mu.Unlock()
+		return false
+	}
+	call.givenUp = true
+	call.buf = nil
+	c.givenUp++
+	c.advance()
+	sent := call.start < c.out.taken
+	flush := c.mustFlush()
+	c.mu.Unlock()
+	c.observeControls()
+	if flush {
+		c.flushAsCaller()
+	}
+	err := call.fail(ctxOutcome(cause), cause)
+	err.Sent = sent
+	call.settle(err.Outcome, Response{}, err)
+	return true
+}
