@@ -16,6 +16,8 @@ const (
 	textFailed        = "exception during handler"
 )
 
+var payloadFailed = []byte(textFailed) // never changed
+
 // rejectionBacklog is how many bytes rejections may exceed Options.SendBuffer
 // before reading pauses until the peer takes some.
 const rejectionBacklog = 1 << 20
@@ -268,7 +270,7 @@ func (c *Conn) invoke(in *inbound) (resp Response, err error) {
 // response makes the packet that answers in, and says why it is not ok.
 func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason RejectReason, cause error) {
 	p = Packet{Kind: KindResponse, OK: true, Channel: in.channel.number, Tag: in.tag, Flags: resp.Flags, Payload: resp.Payload}
-	failed := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: []byte(textFailed)}
+	failed := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: payloadFailed}
 	if err != nil {
 		reason = RejectHandler
 		rejection := (*Rejection)(nil)

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -174,7 +175,7 @@ func ParsePacket(b []byte, limit int) (p Packet, n, need int, err error) {
 	}
 	size, head, uerr := ConsumeUint(b)
 	if uerr != nil {
-		if uerr == errUintShort {
+		if errors.Is(uerr, errUintShort) {
 			return Packet{}, 0, len(b) + 1, nil
 		}
 		return Packet{}, 0, 0, &ProtocolError{Field: "length", Problem: uerr.Error()}
@@ -203,7 +204,7 @@ func parseBody(p *Packet, body []byte) error {
 			body = body[n:]
 			return v, nil
 		}
-		if err == errUintShort {
+		if errors.Is(err, errUintShort) {
 			return 0, &ProtocolError{Field: name, Problem: "the body ends before or inside it"}
 		}
 		return 0, &ProtocolError{Field: name, Problem: err.Error()}

@@ -161,12 +161,11 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 					return
 				}
 			}
-			unflushed = false
 			var ok bool
 			if b, ok = c.nextBatch(done); !ok {
 				return
 			}
-			done, offset = 0, 0
+			done, offset, unflushed = 0, 0, false
 		}
 		n, err := c.writeChunk(b.buf.b[offset:])
 		offset += n
