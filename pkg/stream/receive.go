@@ -186,12 +186,12 @@ func (call *Call) answered(p *Packet) {
 func (c *Conn) endBatch() {
 	c.settleArrivals()
 	in := &c.in
-	if in.packets == 0 {
-		return
-	}
 	c.mu.Lock()
 	holding := c.out.holding
 	c.mu.Unlock()
+	if in.packets == 0 && !holding {
+		return
+	}
 	if holding {
 		yield() // let those who were woken queue what they have
 	}
