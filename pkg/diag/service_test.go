@@ -169,15 +169,15 @@ func TestSleepEndsWithConnection(t *testing.T) {
 	if n := len(served.InFlight()); n != 1 {
 		t.Errorf("%d requests in flight, want the sleeper", n)
 	}
-	served.Close()
+	served.Close() // leaves the stream itself open
+	conn.Close()
 	if _, err := call.Wait(t.Context()); !errors.Is(err, stream.ErrConnectionLost) {
 		t.Errorf("got %v", err)
 	}
 	// goleak sees a handler that sleeps on.
 }
 
-// Without Inline a handler that waits for its turn keeps nobody from being read;
-// with it the types that may block still have goroutines of their own.
+// The types that may block have goroutines of their own even with Inline.
 func TestSlowTypesNeverBlockReader(t *testing.T) {
 	conn, _ := connect(t, diag.Mux(diag.Inline()), stream.Options{Handler: diag.CallBacks()})
 	if _, err := conn.Submit(t.Context(), stream.Request{Type: diag.TypeSleep, Payload: []byte("600000")}); err != nil {

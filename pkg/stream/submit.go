@@ -125,9 +125,9 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		if c.wants.Has(EventCallSubmitted) {
 			e := call.event(EventCallSubmitted)
 			e.Packet = p
-			c.observe(ctx, e)
+			c.observe(call.ctx, e)
 		}
-		c.observeQueued(ctx, p)
+		c.observeQueued(call.ctx, p)
 	}
 	if mustFlush {
 		c.flushAsCaller()

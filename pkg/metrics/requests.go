@@ -1,0 +1,91 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+const numRoles = int(stream.RoleServer) + 1
+
+// requests are the series of requests. After init it is only read.
+type requests struct {
+	total    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+
+	types map[uint64]*typeSeries
+	other *typeSeries
+}
+
+// typeSeries are the series of one request type, by role.
+type typeSeries [numRoles]requestSeries
+
+// requestSeries are the series of one request type in one role.
+type requestSeries struct {
+	outcomes [stream.NumOutcomes]prometheus.Counter
+	duration histogram
+}
+
+// histogram is what a child of a HistogramVec can do.
+type histogram interface {
+	prometheus.Observer
+	prometheus.ExemplarObserver
+}
+
+// durationBuckets reach from what a call within one machine takes to the usual
+// time limit of a caller. Native histograms are kept beside them.
+var durationBuckets = []float64{
+	10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6,
+	1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3,
+	1, 2.5, 5, 10, 30,
+}
+
+func (r *requests) init(types map[uint64]string) {
+	r.total = counters("pktsvc_requests_total",
+		"Requests that have ended, by type, role of this side and outcome. Role server includes those rejected before a handler ran.",
+		"type", "role", "outcome")
+	r.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "pktsvc_request_duration_seconds",
+		Help: "Time from the beginning of a request to its outcome: role client from the call to the answer, " +
+			"role server from its acceptance to its queued response. Requests rejected before they were accepted have none.",
+		Buckets:                         durationBuckets,
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  160,
+		NativeHistogramMinResetDuration: time.Hour,
+		NativeHistogramMaxExemplars:     10,
+		NativeHistogramExemplarTTL:      5 * time.Minute,
+	}, []string{"type", "role"})
+	r.other = r.bind(otherType)
+	r.types = make(map[uint64]*typeSeries, len(types))
+	for typ, name := range types {
+		r.types[typ] = r.bind(name)
+	}
+}
+
+// bind makes all series of a type.
+func (r *requests) bind(name string) *typeSeries {
+	s := new(typeSeries)
+	for i := range s {
+		role := stream.Role(i).String()
+		for o := stream.OutcomePending + 1; o < stream.NumOutcomes; o++ {
+			s[i].outcomes[o] = r.total.WithLabelValues(name, role, o.String())
+		}
+		s[i].duration = r.duration.WithLabelValues(name, role).(histogram)
+	}
+	return s
+}
+
+func (r *requests) of(typ uint64, role stream.Role) *requestSeries {
+	if s := r.types[typ]; s != nil {
+		return &s[role]
+	}
+	return &r.other[role]
+}
+
+func (s *requestSeries) count(o stream.Outcome) {
+	if c := s.outcomes[o]; c != nil { // none for OutcomePending
+		c.Inc()
+	}
+}
