@@ -154,6 +154,7 @@ func (c *Conn) Stats() Stats {
 	s.Queued = c.dispatch.waiting.len()
 	s.QueuedBytes = c.dispatch.bytes
 	s.SendQueued = int(c.out.queued - c.out.written)
+	s.BytesSent = c.out.written
 	s.Paused = c.dispatch.paused
 	return s
 }

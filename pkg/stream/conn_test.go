@@ -108,13 +108,17 @@ func TestCallsBothWays(t *testing.T) {
 			if err := b.Shutdown(ctx); err != nil {
 				t.Error(err)
 			}
-			for _, c := range []*Conn{a, b} {
+			for side, c := range []*Conn{a, b} {
 				s := c.Stats()
 				if s.CallsSent != 3200 || s.CallsAnswered != 3200 || s.RequestsReceived != 3200 || s.ResponsesSent != 3200 {
 					t.Errorf("stats: %+v", s)
 				}
 				if s.InFlight != 0 || s.Serving != 0 || s.Queued != 0 || s.QueuedBytes != 0 || s.SendQueued != 0 {
 					t.Errorf("levels are not back to 0: %+v", s)
+				}
+				// Both ends count the same bytes and packets, ERQ and EOF included.
+				if o := []*Conn{b, a}[side].Stats(); s.BytesSent == 0 || s.BytesSent != o.BytesReceived || s.PacketsSent != o.PacketsReceived {
+					t.Errorf("sent %+v\nreceived %+v", s, o)
 				}
 				if c.Reason() != ReasonShutdown {
 					t.Errorf("reason %v", c.Reason())
