@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pktsvc/pktsvc/pkg/diag"
+	"github.com/pktsvc/pktsvc/pkg/load"
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// benchmark is what the flags of bench say.
+type benchmark struct {
+	addr         address
+	plan         load.Plan
+	typ          uint64
+	size         int
+	data         string
+	fixed        bool // data was given
+	verify, json bool
+}
+
+func newBenchCommand() *cobra.Command {
+	var b benchmark
+	cmd := &cobra.Command{
+		Use:   "bench --addr ADDRESS",
+		Short: "Put a service under load and measure it",
+		Long: `Put a packet service under load and measure it: on each of --conns connections
+--concurrency callers ask one request after another and wait for the answer. With
+--rate there is a schedule of requests instead, whoever is free takes the next, and
+latency counts from the time at which it was meant to leave.
+
+Answers are verified, for the types of the diag service: type 0 is compared with
+flags and payload of the request byte by byte, which differ from request to
+request, and so is 7, which calls back; 1 with the payload backwards and flags
+0x11; 3 with the length in the flags; 4 with its text; 5 with an empty answer (it
+is asked for 0 ms, unless --data says more); 6 with the SHA-256. Type 2 is
+rejected, which is an error like any rejection. Of other types any ok answer is
+right, and of all with --verify=false, for services that are not diag.
+
+The report has ops (right answers), ops_per_s, errors, the latencies p50_us,
+p90_us, p99_us, p999_us, and bytes: payloads of requests and answers. With --json
+also max_us, seconds, errors_by_outcome, conns_lost and unsent: requests for which
+the rate found all callers waiting. SIGINT ends it early, with a report so far.
+
+Exit codes: 0 all answers were right, 1 there were errors, 2 wrong usage, 3 no
+connection, or all were lost.`,
+		Example: `  pktsvc bench --addr tcp://127.0.0.1:7450 --concurrency 64 --duration 3s
+  pktsvc bench --addr tcp://127.0.0.1:7450 --conns 10 --rate 5000 --duration 1m --json`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(&b.addr, "addr", addressForms)
+	flags.IntVar(&b.plan.Conns, "conns", 1, "connections")
+	flags.IntVar(&b.plan.Callers, "concurrency", 64, "callers on each connection")
+	flags.IntVar(&b.size, "size", 16, "payload of a request in bytes")
+	flags.StringVar(&b.data, "data", "", "the payload as text, the same for every request")
+	flags.Uint64Var(&b.typ, "type", diag.TypeEcho, "request type")
+	flags.DurationVar(&b.plan.Duration, "duration", 3*time.Second, "how long requests are begun")
+	flags.Uint64Var(&b.plan.Requests, "requests", 0, "how many requests, instead of --duration")
+	flags.Float64Var(&b.plan.Rate, "rate", 0, "requests per second on all connections together (default as many as go)")
+	flags.DurationVar(&b.plan.Timeout, "timeout", load.DefaultTimeout, "how long to wait for a connection, and for an answer")
+	flags.BoolVar(&b.verify, "verify", true, "verify the answers of types 0 to 7")
+	flags.BoolVar(&b.json, "json", false, "the report as one JSON object")
+	_ = cmd.MarkFlagRequired("addr") // the flag exists
+	cmd.MarkFlagsMutuallyExclusive("duration", "requests")
+	cmd.MarkFlagsMutuallyExclusive("size", "data")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b.fixed = cmd.Flags().Changed("data")
+		if cmd.Flags().Changed("requests") {
+			b.plan.Duration = 0
+			if b.plan.Requests == 0 {
+				return exitError{exitUsage, fmt.Errorf("--requests is 0, want at least 1")}
+			}
+		} else if b.plan.Duration == 0 {
+			return exitError{exitUsage, fmt.Errorf("--duration is 0, want more")}
+		}
+		return b.run(cmd)
+	}
+	return cmd
+}
+
+func (b *benchmark) run(cmd *cobra.Command) error {
+	if b.size < 0 || b.size > maxPacketSize || len(b.data) > maxPacketSize {
+		return exitError{exitUsage, fmt.Errorf("--size is %d, want from 0 to %d", b.size, maxPacketSize)}
+	}
+	p := stream.Packet{Type: b.typ}
+	if _, err := p.AppendBinary(nil); err != nil {
+		return exitError{exitUsage, err}
+	}
+	b.plan.Dial = b.addr.dial()
+	b.plan.Exchange = b.exchange
+	b.plan.Options = stream.Options{
+		Handler: diag.CallBacks(), MaxPacket: max(stream.DefaultMaxPacket, b.size+headerRoom, len(b.data)+headerRoom),
+	}
+	if err := b.plan.Validate(); err != nil {
+		return exitError{exitUsage, err}
+	}
+
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal ends the program at once
+	run, err := load.Start(ctx, b.plan)
+	if err != nil {
+		return dialError(&b.addr, err)
+	}
+	defer run.Close()
+	if bar := newProgress(cmd.ErrOrStderr(), &b.plan); bar != nil {
+		bar.show(run)
+	}
+	report := run.Wait()
+	if err := b.print(cmd, &report); err != nil {
+		return err
+	}
+	switch {
+	case report.ConnsLost == b.plan.Conns:
+		return exitError{exitNoAnswer, fmt.Errorf("all connections were lost, with %d errors", report.Errors)}
+	case report.Errors > 0 || report.ConnsLost > 0:
+		return exitError{exitFailed, fmt.Errorf("%d errors, %d connections lost", report.Errors, report.ConnsLost)}
+	}
+	return nil
+}
+
+func (b *benchmark) exchange(caller int) load.Exchange {
+	probe := diag.NewProbe(b.typ, b.size, uint64(caller))
+	if b.fixed {
+		probe = diag.NewFixedProbe(b.typ, []byte(b.data))
+	}
+	if !b.verify {
+		return unverified{probe}
+	}
+	return probe
+}
+
+// unverified takes any ok answer as right.
+type unverified struct{ *diag.Probe }
+
+func (unverified) Verify(stream.Response) error { return nil }
+
+func (b *benchmark) print(cmd *cobra.Command, r *load.Report) error {
+	if b.json {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+	}
+	return r.WriteText(cmd.OutOrStdout())
+}

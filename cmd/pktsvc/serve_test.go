@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// TestServe tests the program as a process: signals, exit codes, output.
+func TestServe(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "pktsvc")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	t.Run("until a signal", func(t *testing.T) { testServeUntilSignal(t, program) })
+	t.Run("wrong use", func(t *testing.T) { testServeRefusesWrongUse(t, program) })
+	t.Run("print-config", func(t *testing.T) { testServePrintsItsConfiguration(t, program) })
+}
+
+// runServe runs the program to its end and returns its output and exit code.
+func runServe(t *testing.T, program string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run() // the exit code tells
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func testServeUntilSignal(t *testing.T, program string) {
+	cmd := exec.Command(program, "serve", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop()
+	scan := bufio.NewScanner(logs)
+	var line struct {
+		Msg, Admin string
+		Addresses  []string
+	}
+	for line.Msg != "listening" {
+		if !scan.Scan() {
+			t.Fatal("the server ended without listening")
+		}
+		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
+			t.Fatalf("%v in %s", err, scan.Text())
+		}
+	}
+	rest := make(chan struct{})
+	go func() {
+		defer close(rest)
+		for scan.Scan() {
+		}
+	}()
+
+	client, err := stream.NewClient(stream.DialNetwork("tcp", strings.TrimPrefix(line.Addresses[0], "tcp://")), stream.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	resp, err := client.Call(t.Context(), stream.Request{Type: 1, Payload: []byte("hello, world")})
+	if err != nil || string(resp.Payload) != "dlrow ,olleh" || resp.Flags != 0x11 {
+		t.Errorf("the diag service answers %q, flags %#x, %v", resp.Payload, resp.Flags, err)
+	}
+	admin := strings.TrimPrefix(line.Admin, "http://")
+	if out, errs, code := runServe(t, program, "healthcheck", "--admin", admin); code != 0 || !strings.Contains(out, "ready") {
+		t.Errorf("healthcheck: exit code %d, %q, %q", code, out, errs)
+	}
+
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-rest
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("serve ended with %v", err)
+	}
+	if _, errs, code := runServe(t, program, "healthcheck", "--admin", admin); code != 1 || !strings.Contains(errs, "cannot reach the admin server") {
+		t.Errorf("healthcheck of nothing: exit code %d, %q", code, errs)
+	}
+}
+
+func testServeRefusesWrongUse(t *testing.T, program string) {
+	tests := []struct {
+		args []string
+		code int
+		want []string // on standard error
+	}{
+		{[]string{"--limits-max-packet=-1", "--log-level=loud"}, 2, []string{`limits.max_packet is "-1" (flag --limits-max-packet)`, "log.level"}},
+		{[]string{"--service=nothing"}, 2, []string{`--service is "nothing", want one of diag`}},
+		{[]string{"--config=/does/not/exist"}, 2, []string{"/does/not/exist"}},
+		{[]string{"--no-such-flag"}, 2, []string{"no-such-flag"}},
+		{[]string{"extra"}, 2, []string{"extra"}},
+		{[]string{"--listen=unix:///does/not/exist/s", "--admin="}, 1, []string{"listen on unix:///does/not/exist/s"}},
+	}
+	for _, test := range tests {
+		_, errs, code := runServe(t, program, append([]string{"serve"}, test.args...)...)
+		if code != test.code {
+			t.Errorf("%v: exit code %d, want %d", test.args, code, test.code)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(errs, want) {
+				t.Errorf("%v: standard error does not say %q:\n%s", test.args, want, errs)
+			}
+		}
+	}
+}
+
+func testServePrintsItsConfiguration(t *testing.T, program string) {
+	file := filepath.Join(t.TempDir(), "pktsvc.yaml")
+	if err := os.WriteFile(file, []byte("admin_token: hunter2\nlimits: {max_queued: 7}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := runServe(t, program, "serve", "--print-config", "--config", file, "--drain-timeout=40s")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for _, want := range []string{"max_queued: 7\n", "timeout: 40s\n", "- tcp://127.0.0.1:7450\n", "admin: 127.0.0.1:7451\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "hunter2") {
+		t.Errorf("the secret is in\n%s", out)
+	}
+}

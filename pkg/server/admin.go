@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+)
+
+// Limits of the admin server. Writing takes as long as the longest profile that
+// is asked for, which net/http/pprof bounds by the write timeout.
+const (
+	adminReadTimeout  = 10 * time.Second
+	adminWriteTimeout = 5 * time.Minute
+	adminIdleTimeout  = 2 * time.Minute
+	adminMaxHeader    = 64 << 10
+	adminMaxBody      = 64 << 10
+)
+
+// AdminServer is the HTTP server for operators and their tools: metrics, health,
+// listings, profiles. [Module] provides, starts and stops it. It may be off.
+type AdminServer struct {
+	log     *zap.Logger
+	target  string // HOST:PORT to listen on; empty if it is off
+	handler http.Handler
+
+	mu   sync.Mutex // guards all below
+	http *http.Server
+	addr net.Addr
+	done chan struct{} // closed when serving has ended
+}
+
+func newAdminServer(cfg frozen, log *zap.Logger, pages pages, life fx.Lifecycle) *AdminServer {
+	a := &AdminServer{log: log.Named("admin"), target: cfg.Admin, handler: pages.handler(cfg.AdminToken)}
+	if a.target != "" {
+		life.Append(fx.Hook{OnStart: a.start, OnStop: a.stop})
+	}
+	return a
+}
+
+func (a *AdminServer) start(context.Context) error {
+	ln, err := net.Listen("tcp", a.target)
+	if err != nil {
+		return &ListenError{URL: "http://" + a.target, Err: err}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.addr, a.done = ln.Addr(), make(chan struct{})
+	a.http = &http.Server{
+		Handler:           a.handler,
+		ReadHeaderTimeout: adminReadTimeout,
+		ReadTimeout:       adminReadTimeout,
+		WriteTimeout:      adminWriteTimeout,
+		IdleTimeout:       adminIdleTimeout,
+		MaxHeaderBytes:    adminMaxHeader,
+		ErrorLog:          zap.NewStdLog(sampled(a.log)),
+	}
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		a.log.Warn("the admin server can be reached from other hosts", zap.Stringer("address", ln.Addr()))
+	}
+	server, done := a.http, a.done
+	go func() {
+		defer close(done)
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the admin server has ended", zap.Error(err))
+		}
+	}()
+	return nil
+}
+
+func (a *AdminServer) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, adminStopTimeout)
+	defer cancel()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.http.Shutdown(ctx); err != nil {
+		_ = a.http.Close() // a long profile, say: not worth an unclean exit
+	}
+	<-a.done
+	return nil
+}
+
+// Address is the real HOST:PORT, or empty when the server is off or not started.
+func (a *AdminServer) Address() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.addr == nil {
+		return ""
+	}
+	return a.addr.String()
+}
+
+// URL is the address as an http URL, or empty.
+func (a *AdminServer) URL() string {
+	if addr := a.Address(); addr != "" {
+		return "http://" + addr
+	}
+	return ""
+}
+
+// page is one path of the admin server.
+type page struct {
+	path  string
+	about string
+	serve http.Handler
+	open  bool // needs no token
+}
+
+type pages []page
+
+// handler routes to the pages, asks for the token, and refuses what a web page
+// of another origin might send.
+func (ps pages) handler(token Secret) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", ps.index)
+	for _, p := range ps {
+		h := p.serve
+		if !p.open {
+			h = requireToken(token, h)
+		}
+		mux.Handle(p.path, h)
+	}
+	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, adminMaxBody))
+}
+
+func (ps pages) index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprint(w, "<!doctype html><title>pktsvc</title><h1>pktsvc</h1><dl>\n")
+	for _, p := range ps {
+		fmt.Fprintf(w, "<dt><a href=%q>%s</a><dd>%s\n", strings.TrimPrefix(p.path, "/"), p.path, p.about)
+	}
+	fmt.Fprint(w, "</dl>\n")
+}
+
+func requireToken(token Secret, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	want := []byte("Bearer " + string(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "this page needs the admin token: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // fails only when the client has gone
+}
+
+func badRequest(w http.ResponseWriter, err error) {
+	writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+}

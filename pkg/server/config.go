@@ -1,0 +1,197 @@
+package server
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// Defaults of [Config] that have no counterpart in pkg/stream.
+const (
+	DefaultListen             = "tcp://127.0.0.1:7450"
+	DefaultAdmin              = "127.0.0.1:7451"
+	DefaultConnections        = 10_000
+	DefaultConnectionsPerPeer = 5_000
+	DefaultCloseTimeout       = 5 * time.Minute
+	DefaultClosedKept         = 1_000
+	DefaultActivityInterval   = 10 * time.Second
+	DefaultSlow               = time.Second
+	DefaultDrainTimeout       = 25 * time.Second
+	DefaultTelemetryTimeout   = 5 * time.Second
+)
+
+// Config is everything that can be set of a server. Each field has one key,
+// such as limits.max_packet, which is spelled limits: max_packet: in a file,
+// PKTSVC_LIMITS_MAX_PACKET in the environment and --limits-max-packet as a flag.
+//
+// The zero value works: one listener at [DefaultListen], no admin server, every
+// limit at its default. [Default] gives what the program starts with. Where a
+// size or a time may not be zero, zero means its default.
+type Config struct {
+	Listen     []string `yaml:"listen" usage:"listen URL: tcp://HOST:PORT, unix://PATH or stdio: (repeatable; port 0 chooses a free one)"`
+	Admin      string   `yaml:"admin" usage:"HOST:PORT of the admin HTTP server; empty for none"`
+	AdminToken Secret   `yaml:"admin_token" usage:"bearer token for the admin pages that show or change the inside; empty for none"`
+
+	Log     LogConfig     `yaml:"log"`
+	Limits  LimitsConfig  `yaml:"limits"`
+	Drain   DrainConfig   `yaml:"drain"`
+	Tracing TracingConfig `yaml:"tracing"`
+}
+
+// LogConfig configures logs, which are written to standard error.
+type LogConfig struct {
+	Level    string        `yaml:"level" usage:"debug, info, warn or error"`
+	Format   string        `yaml:"format" usage:"json or console"`
+	Packets  bool          `yaml:"packets" usage:"log the packets of every connection, at level debug"`
+	Slow     time.Duration `yaml:"slow" usage:"requests that take longer are logged as warnings; 0 for none"`
+	Activity time.Duration `yaml:"activity" usage:"interval of the line that sums up activity; 0 for none"`
+}
+
+// LimitsConfig bounds what a peer can make the server spend. Those from
+// MaxPacket to MaxAge are the options of pkg/stream with the same names, for
+// each connection.
+type LimitsConfig struct {
+	Connections        int           `yaml:"connections" usage:"open connections"`
+	ConnectionsPerPeer int           `yaml:"connections_per_peer" usage:"open connections from one IP address"`
+	ClosedKept         int           `yaml:"closed_kept" usage:"closed connections that are remembered for /connz"`
+	CloseTimeout       time.Duration `yaml:"close_timeout" usage:"how long the requests of a peer that has ended sending may go on"`
+
+	MaxPacket        int           `yaml:"max_packet" usage:"longest packet, in bytes"`
+	MaxHandlers      int           `yaml:"max_handlers" usage:"requests handled at a time, per connection"`
+	MaxQueued        int           `yaml:"max_queued" usage:"requests that wait for a handler, per connection"`
+	MaxQueuedBytes   int           `yaml:"max_queued_bytes" usage:"payload bytes of unanswered requests, per connection"`
+	MaxInFlight      int           `yaml:"max_in_flight" usage:"unanswered requests of this side, per connection"`
+	SendBuffer       int           `yaml:"send_buffer" usage:"bytes that wait to be sent, per connection"`
+	FlushDelay       time.Duration `yaml:"flush_delay" usage:"holds back packets so that more leave in one write; 0 for no delay"`
+	WriteTimeout     time.Duration `yaml:"write_timeout" usage:"ends a connection whose peer takes no bytes for so long"`
+	FirstByteTimeout time.Duration `yaml:"first_byte_timeout" usage:"ends a connection that sends nothing at all; 0 for never"`
+	IdleTimeout      time.Duration `yaml:"idle_timeout" usage:"ends a connection without packets for so long; 0 for never"`
+	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older; 0 for never"`
+}
+
+// DrainConfig divides the time between the signal to stop and the end.
+type DrainConfig struct {
+	Delay     time.Duration `yaml:"delay" usage:"wait between 'not ready' and the end of accepting"`
+	Serve     time.Duration `yaml:"serve" usage:"how long new requests are still served on open connections, then rejected"`
+	Timeout   time.Duration `yaml:"timeout" usage:"how long requests in flight may take to finish; the time of drain.serve is a part of it"`
+	Linger    time.Duration `yaml:"linger" usage:"how long the peers' end is awaited when everything is answered"`
+	Telemetry time.Duration `yaml:"telemetry" usage:"how long the last traces may take to leave"`
+}
+
+// TracingConfig says whether spans are made. Where they go, and which of them,
+// is set by the OTEL_* variables of the environment.
+type TracingConfig struct {
+	Enabled string `yaml:"enabled" usage:"auto (when an OTEL_* variable names an exporter), on or off"`
+	Service string `yaml:"service" usage:"name of this program in traces, where OTEL_SERVICE_NAME gives none"`
+}
+
+// Secret is a string that does not show when it is printed.
+type Secret string
+
+// String returns a mask, or nothing for an empty secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "********"
+}
+
+// GoString is String, for %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText gives the mask to every encoder of text, such as JSON and YAML.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Default returns the configuration that the program starts with.
+func Default() Config {
+	c := Config{
+		Admin: DefaultAdmin,
+		Log:   LogConfig{Slow: DefaultSlow, Activity: DefaultActivityInterval},
+	}
+	c.setDefaults()
+	return c
+}
+
+// setDefaults replaces every zero that stands for a default.
+func (c *Config) setDefaults() {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{DefaultListen}
+	}
+	orDefault(&c.Log.Level, "info")
+	orDefault(&c.Log.Format, "json")
+
+	orDefault(&c.Limits.Connections, DefaultConnections)
+	orDefault(&c.Limits.ConnectionsPerPeer, DefaultConnectionsPerPeer)
+	orDefault(&c.Limits.ClosedKept, DefaultClosedKept)
+	orDefault(&c.Limits.CloseTimeout, DefaultCloseTimeout)
+	orDefault(&c.Limits.MaxPacket, stream.DefaultMaxPacket)
+	orDefault(&c.Limits.MaxHandlers, stream.DefaultMaxHandlers)
+	orDefault(&c.Limits.MaxQueued, stream.DefaultMaxQueued)
+	orDefault(&c.Limits.MaxQueuedBytes, stream.DefaultMaxQueuedBytes)
+	orDefault(&c.Limits.MaxInFlight, stream.DefaultMaxInFlight)
+	orDefault(&c.Limits.SendBuffer, stream.DefaultSendBuffer)
+	orDefault(&c.Limits.WriteTimeout, stream.DefaultWriteTimeout)
+
+	orDefault(&c.Drain.Timeout, DefaultDrainTimeout)
+	orDefault(&c.Drain.Serve, min(stream.DefaultDrainTimeout, c.Drain.Timeout))
+	orDefault(&c.Drain.Linger, stream.DefaultLinger)
+	orDefault(&c.Drain.Telemetry, DefaultTelemetryTimeout)
+
+	orDefault(&c.Tracing.Enabled, "auto")
+	orDefault(&c.Tracing.Service, "pktsvc")
+}
+
+func orDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// YAML returns the configuration in the form of its file, with secrets masked.
+func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }
+
+// streamOptions are the options of every connection, without its name, handlers
+// and observer.
+func (c Config) streamOptions() stream.Options {
+	l := c.Limits
+	return stream.Options{
+		MaxPacket:        l.MaxPacket,
+		MaxHandlers:      l.MaxHandlers,
+		MaxQueued:        l.MaxQueued,
+		MaxQueuedBytes:   l.MaxQueuedBytes,
+		MaxInFlight:      l.MaxInFlight,
+		SendBuffer:       l.SendBuffer,
+		FlushDelay:       l.FlushDelay,
+		WriteTimeout:     l.WriteTimeout,
+		FirstByteTimeout: l.FirstByteTimeout,
+		IdleTimeout:      l.IdleTimeout,
+		MaxAge:           l.MaxAge,
+		DrainTimeout:     c.Drain.Serve,
+		Linger:           c.Drain.Linger,
+	}
+}
+
+// Steps of the end that are not worth a setting.
+const (
+	forceTimeout     = 2 * time.Second // for connections to end once they are forced
+	adminStopTimeout = 2 * time.Second // for admin requests to finish
+	stopSpare        = 2 * time.Second // for what is between the steps
+)
+
+// StopTimeout is the time in which a server with this configuration surely
+// stops. An fx app needs a stop timeout (fx.StopTimeout) that is not below it:
+// fx gives all stop hooks one deadline and skips those that are left when it
+// passes.
+func (c Config) StopTimeout() time.Duration {
+	c.setDefaults()
+	d := c.Drain
+	return d.Delay + d.Timeout + d.Linger + lingerSlack + forceTimeout + c.afterDrain() + stopSpare
+}
+
+// afterDrain is the part of the stop timeout that the drain leaves to others.
+func (c Config) afterDrain() time.Duration {
+	return adminStopTimeout + c.Drain.Telemetry
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// connection is one open connection. It is also an observer of itself, to learn
+// when its end of sending has left.
+type connection struct {
+	id       uint64
+	name     string
+	listener string
+	peer     string
+	ip       netip.Addr
+	local    net.Addr     // nil where there is none
+	remote   net.Addr     // the same
+	conn     *stream.Conn // set before the connection is listed
+
+	sentOnce sync.Once
+	sent     chan struct{} // closed when EOF has been sent, or never can be
+	ended    chan struct{} // closed when the connection is gone
+}
+
+// Events asks for the end of sending.
+func (c *connection) Events() stream.EventSet { return stream.Events(stream.EventSendEnded) }
+
+// Begin is not called: no begin event is asked for.
+func (c *connection) Begin(ctx context.Context, _ stream.Event) context.Context { return ctx }
+
+// Observe notes the end of sending.
+func (c *connection) Observe(context.Context, stream.Event) { c.endSent() }
+
+func (c *connection) endSent() { c.sentOnce.Do(func() { close(c.sent) }) }
+
+func (c *connection) info() connectionInfo {
+	return connectionInfo{
+		id: c.id, name: c.name, listener: c.listener, peer: c.peer,
+		opened: c.conn.Opened(), stats: c.conn.Stats(),
+	}
+}
+
+// serve makes a connection of an accepted stream and serves it in a goroutine
+// of its own. It does not block. A stream over a limit is closed.
+func (p *PacketServer) serve(l *listener, in link) {
+	id, why := p.conns.admit(in.ip)
+	if why != notRefused {
+		p.refuse(l, in, why, nil)
+		return
+	}
+	c := &connection{
+		id: id, name: connectionName(l.addr.network, id), listener: l.addr.String(), peer: in.peer, ip: in.ip,
+		local: in.local, remote: in.remote,
+		sent: make(chan struct{}), ended: make(chan struct{}),
+	}
+	options := p.options
+	options.Name = c.name
+	options.Observer = stream.Observers(c, p.observer)
+	p.conns.announce(c)
+	conn, err := stream.NewConn(in.stream, options)
+	if err != nil {
+		p.conns.withdraw(c)
+		p.refuse(l, in, refusedFailed, err)
+		return
+	}
+	c.conn = conn
+	p.conns.add(c)
+	p.log.Debug("connection opened", zap.String("conn", c.name), zap.String("peer", c.peer), zap.String("listener", c.listener))
+	p.serving.Go(func() { p.attend(c, in) })
+}
+
+// attend waits for the connection's end, or brings it about when the server
+// drains, and puts it away.
+func (p *PacketServer) attend(c *connection, in link) {
+	ctx := p.forced
+	select {
+	case <-c.conn.Received():
+		// The peer has ended. What it has asked before is still answered, in time.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.closeTimeout)
+		defer cancel()
+	case <-p.draining:
+	}
+	_ = c.conn.Shutdown(ctx) // the cause is kept by the connection
+	c.endSent()
+	closeErr := in.close()
+	past := p.conns.remove(c)
+	close(c.ended)
+	p.logClosed(past, closeErr)
+	if p.onlyStdio {
+		p.stdioEnded()
+	}
+}
+
+func (p *PacketServer) refuse(l *listener, in link, why refusal, err error) {
+	_ = in.close()
+	p.counters.refused.WithLabelValues(string(why)).Inc()
+	p.sampled.Warn("connection refused", zap.String("reason", string(why)), zap.String("peer", in.peer),
+		zap.Stringer("listener", l.addr), zap.Error(err))
+}
+
+// logClosed tells an end that the peer is to blame for from others. Those are
+// sampled, since a peer could fill the log with them.
+func (p *PacketServer) logClosed(past closedConnection, closeErr error) {
+	log, level := p.log, zapcore.DebugLevel
+	switch past.reason {
+	case stream.ReasonShutdown, stream.ReasonStreamEnd, stream.ReasonLinger, stream.ReasonClosed:
+	default:
+		log, level = p.sampled, zapcore.WarnLevel
+	}
+	log.Log(level, "connection closed",
+		zap.String("conn", past.name), zap.String("peer", past.peer), zap.Stringer("reason", past.reason),
+		zap.NamedError("cause", past.err), zap.Duration("age", past.closed.Sub(past.opened).Round(time.Microsecond)),
+		zap.Uint64("requests", past.stats.RequestsReceived), zap.Int("unanswered", past.stats.Unanswered), zap.NamedError("close_error", closeErr))
+}

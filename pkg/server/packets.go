@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// PacketServer accepts connections on every listen URL and serves them. [Module]
+// provides, starts and stops it.
+type PacketServer struct {
+	log      *zap.Logger
+	sampled  *zap.Logger // for lines that peers can cause
+	health   *health
+	conns    *connections
+	counters *counters
+	admin    *AdminServer
+	urls     []string
+	drain    DrainConfig
+	reserve  time.Duration // of the stop timeout, for what stops after this
+
+	// What every connection gets. Frozen.
+	options      stream.Options
+	observer     stream.Observer
+	closeTimeout time.Duration
+	onlyStdio    bool
+	stdioEnded   func()
+
+	mu        sync.Mutex // guards listeners
+	listeners []*listener
+
+	accepting     sync.WaitGroup // the accept loops
+	serving       sync.WaitGroup // a goroutine for each connection
+	stopAccepting chan struct{}
+	draining      chan struct{}
+	forced        context.Context // ends when connections are to end at once
+	force         context.CancelFunc
+}
+
+type packetServerParams struct {
+	fx.In
+
+	Config     frozen
+	Log        *zap.Logger
+	Health     *health
+	Conns      *connections
+	Counters   *counters
+	Admin      *AdminServer
+	Observer   observation
+	Services   services
+	Shutdowner fx.Shutdowner
+	Lifecycle  fx.Lifecycle
+}
+
+func newPacketServer(in packetServerParams) *PacketServer {
+	p := &PacketServer{
+		log:           in.Log.Named("packets"),
+		health:        in.Health,
+		conns:         in.Conns,
+		counters:      in.Counters,
+		admin:         in.Admin,
+		urls:          in.Config.Listen,
+		drain:         in.Config.Drain,
+		reserve:       in.Config.afterDrain(),
+		options:       in.Config.streamOptions(),
+		observer:      in.Observer.Observer,
+		closeTimeout:  in.Config.Limits.CloseTimeout,
+		onlyStdio:     slices.Equal(in.Config.Listen, []string{"stdio:"}),
+		stdioEnded:    func() { _ = in.Shutdowner.Shutdown() }, // fails when the app stops already
+		stopAccepting: make(chan struct{}),
+		draining:      make(chan struct{}),
+	}
+	p.sampled = sampled(p.log)
+	p.options.Handler, p.options.Channels = in.Services.handlers()
+	p.forced, p.force = context.WithCancel(context.Background())
+	in.Lifecycle.Append(fx.Hook{OnStart: p.start, OnStop: p.stop})
+	return p
+}
+
+// sampled lets ten equal lines a second through.
+func sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 0)
+	}))
+}
+
+// start opens every listener, or none: the error joins a [*ListenError] for each
+// that failed.
+func (p *PacketServer) start(context.Context) error {
+	var errs []error
+	var open []*listener
+	for _, url := range p.urls {
+		l, err := openListener(url)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		open = append(open, l)
+	}
+	if len(errs) > 0 {
+		for _, l := range open {
+			errs = append(errs, l.close())
+		}
+		return errors.Join(errs...)
+	}
+	p.mu.Lock()
+	p.listeners = open
+	p.mu.Unlock()
+	for _, l := range open {
+		p.accepting.Go(func() { p.acceptLoop(l) })
+	}
+	p.health.set(stateReady)
+	p.log.Info("listening", zap.Strings("addresses", p.Addresses()), zap.String("admin", p.admin.URL()))
+	return nil
+}
+
+// Addresses are the URLs that the server listens on, with their real ports, in
+// the order of the configuration. There are none before the start.
+func (p *PacketServer) Addresses() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var urls []string
+	for _, l := range p.listeners {
+		urls = append(urls, l.addr.String())
+	}
+	return urls
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// ConfigError is one thing that is wrong in a configuration.
+type ConfigError struct {
+	Key     string // such as limits.max_packet
+	Value   string
+	Source  string // such as "environment PKTSVC_ADMIN"; empty if set by code
+	Allowed string // what the value may be
+}
+
+// Error returns one line with all of it.
+func (e *ConfigError) Error() string {
+	source := e.Source
+	if source != "" {
+		source = " (" + source + ")"
+	}
+	return fmt.Sprintf("%s is %q%s, want %s", e.Key, e.Value, source, e.Allowed)
+}
+
+// Validate returns an error that joins a [ConfigError] for everything that is
+// wrong, or nil.
+func (c Config) Validate() error {
+	c.setDefaults()
+	var errs []error
+	for _, p := range c.problems() {
+		errs = append(errs, p)
+	}
+	return errors.Join(errs...)
+}
+
+// problems checks a configuration that has its defaults.
+func (c *Config) problems() (list []*ConfigError) {
+	wrong := func(key string, value any, allowed string) {
+		list = append(list, &ConfigError{Key: key, Value: fmt.Sprint(value), Allowed: allowed})
+	}
+	for _, s := range c.settings() {
+		switch v := s.value.Interface().(type) {
+		case int:
+			if v < 0 {
+				wrong(s.key, v, "1 or more, or 0 for the default")
+			}
+		case time.Duration:
+			if v < 0 {
+				wrong(s.key, v, "a time that is not negative")
+			}
+		}
+	}
+	c.listenProblems(wrong)
+	if c.Admin != "" {
+		if err := checkHostPort(c.Admin); err != nil {
+			wrong("admin", c.Admin, "HOST:PORT, or nothing for no admin server: "+err.Error())
+		}
+	}
+	if !slices.Contains(logLevels, c.Log.Level) {
+		wrong("log.level", c.Log.Level, "debug, info, warn or error")
+	}
+	if c.Log.Format != "json" && c.Log.Format != "console" {
+		wrong("log.format", c.Log.Format, "json or console")
+	}
+	if c.Drain.Serve > c.Drain.Timeout {
+		wrong("drain.serve", c.Drain.Serve, fmt.Sprintf("at most drain.timeout, which is %v", c.Drain.Timeout))
+	}
+	if _, ok := tracingModes[c.Tracing.Enabled]; !ok {
+		wrong("tracing.enabled", c.Tracing.Enabled, "auto, on or off")
+	}
+	return list
+}
+
+var logLevels = []string{"debug", "info", "warn", "error"}
+
+func (c *Config) listenProblems(wrong func(key string, value any, allowed string)) {
+	seen := make(map[address]bool)
+	for _, url := range c.Listen {
+		a, err := parseAddress(url)
+		if err != nil {
+			wrong("listen", url, "tcp://HOST:PORT, unix://PATH or stdio: ("+err.Error()+")")
+			continue
+		}
+		if seen[a] && !a.anyPort() {
+			wrong("listen", url, "every address once")
+		}
+		seen[a] = true
+	}
+}
+
+func checkHostPort(hostPort string) error {
+	_, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return errors.New("there is no port in it, or too many colons")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	}
+	return nil
+}
