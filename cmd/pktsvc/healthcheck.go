@@ -25,9 +25,7 @@ func newHealthcheckCommand() *cobra.Command {
 		Long: `Ask the admin server of a running pktsvc whether it is ready for new work.
 
 Exit codes: 0 ready, 1 not, with the reason on standard error.`,
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("admin") {
 				// What serve in the same container was told.

@@ -10,7 +10,6 @@ import (
 )
 
 func TestAskReady(t *testing.T) {
-	release := make(chan struct{})
 	tests := []struct {
 		name    string
 		handler http.HandlerFunc
@@ -21,18 +20,17 @@ func TestAskReady(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"state": "draining"}`))
 		}, `503 Service Unavailable: {"state": "draining"}`},
-		{"silent", func(http.ResponseWriter, *http.Request) { <-release }, "no answer in time"},
+		{"silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer in time"},
 		{"another server", http.NotFound, "404 Not Found"},
 		{"an answer cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte("x"))
 		}, "broke off"},
 	}
-	defer close(release)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.handler)
-			t.Cleanup(server.CloseClientConnections)
+			t.Cleanup(server.Close)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			state, err := askReady(ctx, strings.TrimPrefix(server.URL, "http://"))

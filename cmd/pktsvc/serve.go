@@ -37,9 +37,7 @@ usage or configuration, 5 forced to end with requests unanswered.`,
 		Example: `  pktsvc serve
   pktsvc serve --listen tcp://127.0.0.1:0 --listen unix:///run/pktsvc.sock
   pktsvc serve --config pktsvc.yaml --print-config`,
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			newService, ok := services[service]
 			if !ok {

@@ -19,10 +19,10 @@ type Run struct {
 	callers []*caller
 	tallies []*tally
 
-	ctx     context.Context // when it ends, requests in flight are given up
-	start   time.Time
-	begun   atomic.Uint64 // number of the next request
-	turns   chan uint64   // with a rate: numbers of requests that are due; closed at the end
+	ctx   context.Context // when it ends, requests in flight are given up
+	start time.Time
+	begun atomic.Uint64 // number of the next request
+	turns chan uint64   // with a rate: numbers of requests that are due; closed at the end
 
 	stopped atomic.Bool   // no more requests may begin
 	stop    chan struct{} // closed with it

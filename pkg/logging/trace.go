@@ -56,9 +56,18 @@ func (t *packetTrace) change(f func(map[*stream.Conn]struct{})) {
 	}
 }
 
-// forget lets go of a connection that has ended.
+// forget lets go of a connection that is not open any more.
 func (t *packetTrace) forget(c *stream.Conn) {
-	if t.some.Load() != nil {
+	if !t.allowed {
+		return
+	}
+	t.mu.Lock() // whoever adds it at this time comes first, and is seen
+	some := t.some.Load()
+	t.mu.Unlock()
+	if some == nil {
+		return
+	}
+	if _, traced := (*some)[c]; traced {
 		t.change(func(set map[*stream.Conn]struct{}) { delete(set, c) })
 	}
 }
@@ -82,7 +91,7 @@ func (l *Observer) SetTrace(conn string, on bool) error {
 			switch {
 			case !on:
 				delete(set, c)
-			case l.conns.isOpen(c): // else it has ended meanwhile, and forget may not come again
+			case l.conns.isOpen(c): // else it has ended meanwhile, and forget may have come already
 				set[c] = struct{}{}
 			}
 		}

@@ -30,7 +30,8 @@ const (
 // listings, profiles. [Module] provides, starts and stops it. It may be off.
 type AdminServer struct {
 	log     *zap.Logger
-	target  string // HOST:PORT to listen on; empty if it is off
+	sampled *zap.Logger // for lines that clients can cause
+	target  string      // HOST:PORT to listen on; empty if it is off
 	handler http.Handler
 
 	mu   sync.Mutex // guards all below
@@ -39,8 +40,9 @@ type AdminServer struct {
 	done chan struct{} // closed when serving has ended
 }
 
-func newAdminServer(cfg frozen, log *zap.Logger, pages pages, life fx.Lifecycle) *AdminServer {
-	a := &AdminServer{log: log.Named("admin"), target: cfg.Admin, handler: pages.handler(cfg.AdminToken)}
+func newAdminServer(cfg frozen, log *zap.Logger, sampling *sampling, pages pages, life fx.Lifecycle) *AdminServer {
+	log = log.Named("admin")
+	a := &AdminServer{log: log, sampled: sampling.of(log), target: cfg.Admin, handler: pages.handler(cfg.AdminToken)}
 	if a.target != "" {
 		life.Append(fx.Hook{OnStart: a.start, OnStop: a.stop})
 	}
@@ -62,7 +64,7 @@ func (a *AdminServer) start(context.Context) error {
 		WriteTimeout:      adminWriteTimeout,
 		IdleTimeout:       adminIdleTimeout,
 		MaxHeaderBytes:    adminMaxHeader,
-		ErrorLog:          zap.NewStdLog(sampled(a.log)),
+		ErrorLog:          zap.NewStdLog(a.sampled),
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		a.log.Warn("the admin server can be reached from other hosts", zap.Stringer("address", ln.Addr()))

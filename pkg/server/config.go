@@ -44,10 +44,17 @@ type Config struct {
 type LogConfig struct {
 	Level    string        `yaml:"level" usage:"debug, info, warn or error"`
 	Format   string        `yaml:"format" usage:"json or console"`
-	Packets  bool          `yaml:"packets" usage:"log the packets of every connection, at level debug"`
+	Packets  string        `yaml:"packets" usage:"trace of packets: off, switchable (by connection at /log/trace; costs a little for each packet) or on"`
 	Slow     time.Duration `yaml:"slow" usage:"requests that take longer are logged as warnings; 0 for none"`
 	Activity time.Duration `yaml:"activity" usage:"interval of the line that sums up activity; 0 for none"`
 }
+
+// The values of log.packets.
+const (
+	packetsOff        = "off"
+	packetsSwitchable = "switchable"
+	packetsOn         = "on"
+)
 
 // LimitsConfig bounds what a peer can make the server spend. Those from
 // MaxPacket to MaxAge are the options of pkg/stream with the same names, for
@@ -121,6 +128,7 @@ func (c *Config) setDefaults() {
 	}
 	orDefault(&c.Log.Level, "info")
 	orDefault(&c.Log.Format, "json")
+	orDefault(&c.Log.Packets, packetsSwitchable)
 
 	orDefault(&c.Limits.Connections, DefaultConnections)
 	orDefault(&c.Limits.ConnectionsPerPeer, DefaultConnectionsPerPeer)

@@ -55,8 +55,8 @@ func TestConfigPrecedence(t *testing.T) {
 			change: func(c *server.Config) { c.Limits.MaxPacket, c.Limits.MaxQueued = 7, 6 },
 		},
 		{
-			name: "flag beats environment", file: "log: {packets: false}", env: []string{"PKTSVC_LOG_PACKETS=0", "PKTSVC_LOG_SLOW=3s"}, flags: []string{"--log-packets", "--log-slow=2s"},
-			change: func(c *server.Config) { c.Log.Packets, c.Log.Slow = true, 2*time.Second },
+			name: "flag beats environment", file: "log: {packets: off}", env: []string{"PKTSVC_LOG_PACKETS=switchable", "PKTSVC_LOG_SLOW=3s"}, flags: []string{"--log-packets=on", "--log-slow=2s"},
+			change: func(c *server.Config) { c.Log.Packets, c.Log.Slow = "on", 2*time.Second },
 		},
 		{
 			name: "a flag left alone beats nothing", env: []string{"PKTSVC_ADMIN=127.0.0.1:1"},
@@ -113,7 +113,7 @@ func TestConfigErrorsComeAllAtOnce(t *testing.T) {
 		`limits.max_packet is "1.5" (file `, `limits.max_pakcet is "3" (file `, `want a known key`,
 		`drain.timeout is "25" (file `, `such as 500ms, 30s or 5m`, `log is "7" (file `, `admin is "[a]"`,
 		`limits.connections is "-1" (environment PKTSVC_LIMITS_CONNECTIONS), want 1 or more, or 0 for the default`,
-		`log.packets is "maybe" (environment PKTSVC_LOG_PACKETS), want true or false`,
+		`log.packets is "maybe" (environment PKTSVC_LOG_PACKETS), want off, switchable or on`,
 		`listen is "tcp://nowhere"`, `listen is "udp://:1"`, `unknown scheme "udp"`, `listen is "tcp://:99999"`, `listen is "unix://"`,
 		`listen is "stdio:" (environment PKTSVC_LISTEN), want every address once`,
 		`log.level is "loud" (flag --log-level), want debug, info, warn or error`,

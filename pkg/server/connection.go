@@ -5,10 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -73,7 +71,6 @@ func (p *PacketServer) serve(l *listener, in link) {
 	}
 	c.conn = conn
 	p.conns.add(c)
-	p.log.Debug("connection opened", zap.String("conn", c.name), zap.String("peer", c.peer), zap.String("listener", c.listener))
 	p.serving.Go(func() { p.attend(c, in) })
 }
 
@@ -91,10 +88,9 @@ func (p *PacketServer) attend(c *connection, in link) {
 	}
 	_ = c.conn.Shutdown(ctx) // the cause is kept by the connection
 	c.endSent()
-	closeErr := in.close()
-	past := p.conns.remove(c)
+	_ = in.close() // the connection's own end tells what there is to tell
+	p.conns.remove(c)
 	close(c.ended)
-	p.logClosed(past, closeErr)
 	if p.onlyStdio {
 		p.stdioEnded()
 	}
@@ -105,19 +101,4 @@ func (p *PacketServer) refuse(l *listener, in link, why refusal, err error) {
 	p.counters.refused.WithLabelValues(string(why)).Inc()
 	p.sampled.Warn("connection refused", zap.String("reason", string(why)), zap.String("peer", in.peer),
 		zap.Stringer("listener", l.addr), zap.Error(err))
-}
-
-// logClosed tells an end that the peer is to blame for from others. Those are
-// sampled, since a peer could fill the log with them.
-func (p *PacketServer) logClosed(past closedConnection, closeErr error) {
-	log, level := p.log, zapcore.DebugLevel
-	switch past.reason {
-	case stream.ReasonShutdown, stream.ReasonStreamEnd, stream.ReasonLinger, stream.ReasonClosed:
-	default:
-		log, level = p.sampled, zapcore.WarnLevel
-	}
-	log.Log(level, "connection closed",
-		zap.String("conn", past.name), zap.String("peer", past.peer), zap.Stringer("reason", past.reason),
-		zap.NamedError("cause", past.err), zap.Duration("age", past.closed.Sub(past.opened).Round(time.Microsecond)),
-		zap.Uint64("requests", past.stats.RequestsReceived), zap.Int("unanswered", past.stats.Unanswered), zap.NamedError("close_error", closeErr))
 }

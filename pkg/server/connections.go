@@ -99,7 +99,7 @@ func (cs *connections) forget(c *connection) {
 }
 
 // remove turns an open connection, which has ended, into a remembered one.
-func (cs *connections) remove(c *connection) closedConnection {
+func (cs *connections) remove(c *connection) {
 	past := closedConnection{
 		connectionInfo: c.info(), closed: time.Now(),
 		reason: c.conn.Reason(), err: c.conn.Err(),
@@ -114,7 +114,6 @@ func (cs *connections) remove(c *connection) closedConnection {
 		cs.ring[cs.next] = past
 		cs.next = (cs.next + 1) % cs.maxClosed
 	}
-	return past
 }
 
 // all lists the open connections, the oldest first.

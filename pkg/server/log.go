@@ -1,36 +1,75 @@
 package server
 
 import (
-	"context"
+	"fmt"
+	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pktsvc/pktsvc/pkg/logging"
 )
 
-// newLogger makes the logger, and the level by which it can be changed while it
-// runs. It writes to standard error, since standard output may carry packets.
-func newLogger(cfg frozen, life fx.Lifecycle) (*zap.Logger, zap.AtomicLevel, error) {
-	level, err := zap.ParseAtomicLevel(cfg.Log.Level)
+type loggers struct {
+	fx.Out
+
+	Log   *zap.Logger
+	Level zap.AtomicLevel // of Log
+
+	// Trace writes every line of the packet trace, whatever the level of Log, so
+	// that one connection can be traced without the debug lines of all.
+	Trace *zap.Logger `name:"pktsvc.trace"`
+}
+
+// newLoggers makes the loggers. They write to standard error, since standard
+// output may carry packets. They do not sample: where peers can cause lines, see
+// sampling.
+func newLoggers(cfg frozen, life fx.Lifecycle) (loggers, error) {
+	level, err := zapcore.ParseLevel(cfg.Log.Level)
 	if err != nil {
-		return nil, level, err
+		return loggers{}, fmt.Errorf("log.level: %w", err)
 	}
-	c := zap.NewProductionConfig()
-	c.Level = level
-	c.Encoding = cfg.Log.Format
-	c.Sampling = nil // where peers can cause lines, those are sampled one by one
-	c.DisableCaller = true
-	c.DisableStacktrace = true
-	c.EncoderConfig.TimeKey = "time"
-	c.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	c.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
-	if cfg.Log.Format == "console" {
-		c.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-	}
-	log, err := c.Build()
+	o := logging.LoggerOptions{Level: level, Encoding: cfg.Log.Format, Output: zapcore.Lock(os.Stderr), SampleInterval: -1}
+	log, err := logging.NewLogger(o)
 	if err != nil {
-		return nil, level, err
+		return loggers{}, err
 	}
-	life.Append(fx.StopHook(func(context.Context) { _ = log.Sync() })) // terminals cannot sync
-	return log, level, nil
+	o.Level = zapcore.DebugLevel
+	trace, err := logging.NewLogger(o)
+	if err != nil {
+		return loggers{}, err
+	}
+	life.Append(fx.StopHook(func() { _ = log.Sync() })) // terminals cannot sync
+	return loggers{Log: log.Unsampled, Level: log.Level, Trace: trace.Unsampled.Named("trace")}, nil
+}
+
+// sampling makes loggers for lines that peers can cause, and counts what they
+// leave out.
+type sampling struct{ dropped *prometheus.CounterVec }
+
+func newSampling(r *prometheus.Registry) (*sampling, error) {
+	s := &sampling{dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pktsvc_log_lines_dropped_total",
+		Help: "Log lines that were not written since there were too many alike, by level.",
+	}, []string{"level"})}
+	for _, level := range logLevels {
+		s.dropped.WithLabelValues(level) // shown from the start
+	}
+	return s, r.Register(s.dropped)
+}
+
+// of lets the first lines with the same message through in each second, and then
+// only some.
+func (s *sampling) of(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core,
+			logging.DefaultSampleInterval, logging.DefaultSampleFirst, logging.DefaultSampleThereafter,
+			zapcore.SamplerHook(func(e zapcore.Entry, d zapcore.SamplingDecision) {
+				if d&zapcore.LogDropped != 0 {
+					s.dropped.WithLabelValues(e.Level.String()).Inc()
+				}
+			}))
+	}))
 }

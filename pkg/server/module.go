@@ -8,12 +8,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
+
+	"github.com/pktsvc/pktsvc/pkg/logging"
 )
 
 // Module is the whole server for an fx app. It needs a [Config], and serves what
 // the value group of [AsService] holds. It provides *zap.Logger, zap.AtomicLevel,
 // *prometheus.Registry, [*PacketServer] and [*AdminServer]; an app that has a
-// logger of its own puts it in place by fx.Decorate.
+// logger of its own puts it in place by fx.Decorate. The packet trace has a logger
+// by itself, a *zap.Logger with the fx name "pktsvc.trace".
 //
 // It makes its logger the one that OpenTelemetry, in all of the process, tells of
 // errors. The app's stop timeout must not be below [Config.StopTimeout]. See [New], which
@@ -28,7 +31,7 @@ var Module = fx.Module("pktsvc",
 )
 
 var (
-	logModule = fx.Module("log", fx.Provide(newLogger))
+	logModule = fx.Module("log", fx.Provide(newLoggers, newSampling))
 
 	metricsModule = fx.Module("metrics", fx.Provide(newRegistry, newCounters))
 
@@ -63,6 +66,8 @@ type pagesParams struct {
 	Registry *prometheus.Registry
 	Level    zap.AtomicLevel
 	Log      *zap.Logger
+	Sampling *sampling
+	Logging  *logging.Observer
 	Conns    *connections
 	Services services
 }
@@ -73,7 +78,7 @@ func newPages(in pagesParams) pages {
 		EnableOpenMetrics:   true,
 		Registry:            in.Registry,
 		MaxRequestsInFlight: 10,
-		ErrorLog:            zap.NewStdLog(sampled(in.Log.Named("metrics"))),
+		ErrorLog:            zap.NewStdLog(in.Sampling.of(in.Log.Named("metrics"))),
 	}))
 	return pages{
 		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metrics, open: true},
@@ -85,6 +90,7 @@ func newPages(in pagesParams) pages {
 		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/log/level", about: "log level; PUT level=debug changes it", serve: in.Level},
+		{path: "/log/trace", about: "packet trace by connection; PUT conn=NAME&on=true changes it, or all=true&on=true", serve: traceSwitch{in.Logging}},
 		{path: "/debug/pprof/", about: "profiles", serve: http.HandlerFunc(pprof.Index)},
 		{path: "/debug/pprof/cmdline", about: "command line", serve: http.HandlerFunc(pprof.Cmdline)},
 		{path: "/debug/pprof/profile", about: "CPU profile (?seconds=)", serve: http.HandlerFunc(pprof.Profile)},

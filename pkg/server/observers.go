@@ -9,12 +9,13 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/pktsvc/pktsvc/pkg/logging"
 	"github.com/pktsvc/pktsvc/pkg/metrics"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 	"github.com/pktsvc/pktsvc/pkg/tracing"
 )
 
-var observersModule = fx.Module("observers", fx.Provide(newProvider, newTracing, newMetrics, newObservation))
+var observersModule = fx.Module("observers", fx.Provide(newProvider, newTracing, newMetrics, newLogging, newObservation))
 
 // observation is what every connection is observed by.
 type observation struct{ stream.Observer }
@@ -24,13 +25,14 @@ type observationParams struct {
 
 	Tracing *tracing.Observer
 	Metrics *metrics.Observer
+	Logging *logging.Observer
 	Others  []stream.Observer `group:"pktsvc.observers"`
 }
 
 // newObservation combines all observers. Tracing comes first: the context that
 // it makes is seen by those behind it.
 func newObservation(in observationParams) observation {
-	all := []stream.Observer{in.Tracing, in.Metrics}
+	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging}
 	return observation{stream.Observers(append(all, in.Others...)...)}
 }
 
@@ -55,11 +57,50 @@ func newTracing(services services, provider *tracing.Provider, conns *connection
 	})
 }
 
+type loggingParams struct {
+	fx.In
+
+	Config   frozen
+	Log      *zap.Logger
+	Trace    *zap.Logger `name:"pktsvc.trace"`
+	Sampling *sampling
+	Services services
+	Provider *tracing.Provider
+	Conns    *connections
+	Life     fx.Lifecycle
+}
+
+func newLogging(in loggingParams) (*logging.Observer, error) {
+	o := logging.Options{
+		Log:         in.Sampling.of(in.Log.Named("packets")),
+		TraceLog:    in.Trace,
+		Types:       in.Services.names(),
+		Slow:        in.Config.Log.Slow,
+		Activity:    in.Config.Log.Activity,
+		PacketTrace: in.Config.Log.Packets != packetsOff,
+		Fields: func(conn *stream.Conn) []zap.Field {
+			if c := in.Conns.named(conn.Name()); c != nil {
+				return []zap.Field{zap.String("peer", c.peer), zap.String("listener", c.listener)}
+			}
+			return nil
+		},
+	}
+	if in.Provider.Enabled() {
+		o.IDs = tracing.IDs
+	}
+	l := logging.New(o)
+	in.Life.Append(fx.StartStopHook(l.Start, l.Stop))
+	if in.Config.Log.Packets == packetsOn {
+		return l, l.SetTraceAll(true)
+	}
+	return l, nil
+}
+
 var tracingModes = map[string]tracing.Mode{"auto": tracing.Auto, "on": tracing.On, "off": tracing.Off}
 
 // newProvider sets tracing up, and flushes it at the end in a time of its own.
-func newProvider(cfg frozen, log *zap.Logger, life fx.Lifecycle) (*tracing.Provider, error) {
-	log = sampled(log.Named("tracing"))
+func newProvider(cfg frozen, log *zap.Logger, sampling *sampling, life fx.Lifecycle) (*tracing.Provider, error) {
+	log = sampling.of(log.Named("tracing"))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing has a problem", zap.Error(err)) }))
 	provider, err := tracing.NewProvider(context.Background(), tracing.ProviderOptions{
 		Mode:    tracingModes[cfg.Tracing.Enabled],

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/fx"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -50,6 +49,7 @@ type packetServerParams struct {
 
 	Config     frozen
 	Log        *zap.Logger
+	Sampling   *sampling
 	Health     *health
 	Conns      *connections
 	Counters   *counters
@@ -78,18 +78,11 @@ func newPacketServer(in packetServerParams) *PacketServer {
 		stopAccepting: make(chan struct{}),
 		draining:      make(chan struct{}),
 	}
-	p.sampled = sampled(p.log)
+	p.sampled = in.Sampling.of(p.log)
 	p.options.Handler, p.options.Channels = in.Services.handlers()
 	p.forced, p.force = context.WithCancel(context.Background())
 	in.Lifecycle.Append(fx.Hook{OnStart: p.start, OnStop: p.stop})
 	return p
-}
-
-// sampled lets ten equal lines a second through.
-func sampled(log *zap.Logger) *zap.Logger {
-	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 0)
-	}))
 }
 
 // start opens every listener, or none: the error joins a [*ListenError] for each

@@ -66,6 +66,9 @@ func (c *Config) problems() (list []*ConfigError) {
 	if c.Log.Format != "json" && c.Log.Format != "console" {
 		wrong("log.format", c.Log.Format, "json or console")
 	}
+	if !slices.Contains([]string{packetsOff, packetsSwitchable, packetsOn}, c.Log.Packets) {
+		wrong("log.packets", c.Log.Packets, "off, switchable or on")
+	}
 	if c.Drain.Serve > c.Drain.Timeout {
 		wrong("drain.serve", c.Drain.Serve, fmt.Sprintf("at most drain.timeout, which is %v", c.Drain.Timeout))
 	}

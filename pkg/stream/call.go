@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -70,7 +69,7 @@ func (call *Call) settle(outcome Outcome, resp Response, err error) {
 }
 
 func (call *Call) event(kind EventKind) Event {
-	return Event{Kind: kind, Label: call.label, Packet: Packet{
+	return Event{Kind: kind, Label: call.label, payload: call.size, Packet: Packet{
 		Kind: KindRequest, Channel: call.channel, Tag: call.tag, Flags: call.flags, Type: call.typ,
 	}}
 }
@@ -132,13 +131,18 @@ func (call *Call) Label() string {
 // Name is connection:tag:label, such as "ref:4:rq_type=3,0b101,3bs".
 func (call *Call) Name() string { return callName(call.conn.opts.Name, call.tag, call.Label()) }
 
-var callPool = sync.Pool{New: func() any {
+// newCall returns a call for Conn.Call to use. The pool is the connection's own,
+// since the channels in it belong to where they are made ([testing/synctest]).
+func (c *Conn) newCall() *Call {
+	if call, ok := c.callPool.Get().(*Call); ok {
+		return call
+	}
 	return &Call{pooled: true, done: make(chan struct{}, 1)}
-}}
+}
 
 // recycle gives a call of Conn.Call back. Nobody else knows it any more.
-func (call *Call) recycle() {
+func (c *Conn) recycle(call *Call) {
 	done := call.done
 	*call = Call{pooled: true, done: done}
-	callPool.Put(call)
+	c.callPool.Put(call)
 }

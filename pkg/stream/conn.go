@@ -30,6 +30,8 @@ type Conn struct {
 	received chan struct{} // closed when receiving has ended
 	done     chan struct{} // closed when everything has ended
 
+	callPool sync.Pool
+
 	in    input       // owned by the reader
 	ended atomic.Bool // life.dead, for those without mu
 

@@ -64,7 +64,7 @@ func (in *inbound) request() Request {
 }
 
 func (in *inbound) event(kind EventKind) Event {
-	return Event{Kind: kind, Packet: Packet{
+	return Event{Kind: kind, payload: in.size, Packet: Packet{
 		Kind: KindRequest, Channel: in.channel.number, Tag: in.tag, Flags: in.flags, Type: in.typ,
 	}}
 }
@@ -140,8 +140,10 @@ func (c *Conn) accept(p *Packet) {
 // admit decides about a request, in the order of the specification's section 6.
 // It returns when the request can be accepted, or the reason for which it is
 // rejected. When accepted requests are at their limit it makes the peer wait by
-// not reading on, but only while this side waits for no answer itself, since
-// that might be among what is not read. mu is held, but not while waiting.
+// not reading on, but only while no answer to this side is due, not even to a
+// call that was given up: the peer must be able to send it to get on. (So two
+// peers never wait for each other: what fills one is in flight at the other.)
+// mu is held, but not while waiting.
 func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) {
 	for {
 		ch = c.channel(p.Channel)
@@ -165,7 +167,7 @@ func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) 
 			return nil, RejectTagInUse, fmt.Sprintf("channel %d: tag already in use: %d", p.Channel, p.Tag)
 		case !full:
 			return ch, RejectNone, ""
-		case c.inFlight > c.givenUp:
+		case c.inFlight > 0:
 			return nil, RejectBusy, fmt.Sprintf("busy: %d requests wait, try again later", d.active)
 		}
 		c.pause()

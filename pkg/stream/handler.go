@@ -21,8 +21,9 @@ type Request struct {
 	// Idempotent lets a [Client] send the request again when the connection was
 	// lost after it had been sent.
 	Idempotent bool
-	// Buffer, if its capacity suffices, receives the response's payload, so that
-	// a call allocates nothing. It belongs to the engine until the call ends.
+	// Buffer, if its capacity suffices, receives the response's payload, or that
+	// of the [*Error] of a rejection, so that a call allocates nothing. It belongs
+	// to the engine until the call ends.
 	Buffer []byte
 
 	Conn *Conn  // the connection that the request came on

@@ -211,6 +211,8 @@ func (c *Conn) peerReason() Reason {
 	return ReasonShutdown
 }
 
+var errStreamEnded = fmt.Errorf("%w: its stream ended, without an EOF packet", ErrPeerEnded)
+
 // receivingEnded is the reader's last act: err says why it stopped.
 func (c *Conn) receivingEnded(err error) {
 	pe := (*ProtocolError)(nil)
@@ -228,6 +230,9 @@ func (c *Conn) receivingEnded(err error) {
 		return
 	}
 	l.receiveEnded, l.streamEnd = true, streamEnd
+	if streamEnd {
+		cause = errStreamEnded
+	}
 	if malformed {
 		// Nothing more is read. Handlers that run may still answer, for a moment.
 		cause = err

@@ -95,4 +95,11 @@ func (m *Mux) Serve(ctx context.Context, req Request) (Response, error) {
 }
 
 // inline says whether a type may run on the reader.
-func (m *Mux) inline(typ uint64) bool { return m.table()[typ].inline }
+// A mux that is registered in another knows best.
+func (m *Mux) inline(typ uint64) bool {
+	e := m.table()[typ]
+	if inner, ok := e.handler.(*Mux); ok {
+		return inner.inline(typ)
+	}
+	return e.inline
+}

@@ -151,13 +151,15 @@ type Event struct {
 	Err       error
 	Duration  time.Duration
 	Size      int // bytes
+
+	payload int // bytes of the request's payload, also when it is not there any more
 }
 
 // Name is the request's name: connection:tag:label (specification, section 13).
 func (e Event) Name() string {
 	label := e.Label
 	if label == "" {
-		label = defaultLabel(e.Packet.Type, e.Packet.Flags, len(e.Packet.Payload))
+		label = defaultLabel(e.Packet.Type, e.Packet.Flags, max(e.payload, len(e.Packet.Payload)))
 	}
 	return callName(e.Conn.Name(), e.Packet.Tag, label)
 }

@@ -165,7 +165,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 			if b, ok = c.nextBatch(done); !ok {
 				return
 			}
-			done, offset, unflushed = 0, 0, false
+			done, offset = 0, 0
 		}
 		n, err := c.writeChunk(b.buf.b[offset:])
 		offset += n

@@ -24,7 +24,7 @@ func (r Role) String() string {
 // out" is CallsSent and CallsAnswered.
 type Stats struct {
 	PacketsReceived, BytesReceived uint64
-	PacketsSent, BytesSent         uint64 // handed to the stream
+	PacketsSent, BytesSent         uint64 // packets queued for sending, bytes taken by the stream
 	RequestsReceived               uint64 // rejected ones too, without ERQ and EOF
 	ResponsesSent                  uint64 // queued for sending, rejections too
 	CallsSent                      uint64 // requests of this side, without ERQ and EOF

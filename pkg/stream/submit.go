@@ -15,10 +15,10 @@ import (
 // The response's payload belongs to the caller; it is in req.Buffer if that was
 // large enough. req.Payload is not used after Call has returned.
 func (c *Conn) Call(ctx context.Context, req Request) (Response, error) {
-	call := callPool.Get().(*Call)
+	call := c.newCall()
 	call.fill(c, &req)
 	if err := c.submit(ctx, call, req.Payload); err != nil {
-		call.recycle()
+		c.recycle(call)
 		return Response{}, err
 	}
 	if ctx.Done() == nil {
@@ -35,7 +35,7 @@ func (c *Conn) Call(ctx context.Context, req Request) (Response, error) {
 		}
 	}
 	resp, err := call.resp, call.err
-	call.recycle()
+	c.recycle(call)
 	return resp, err
 }
 
