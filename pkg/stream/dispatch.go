@@ -18,9 +18,11 @@ const (
 
 var payloadFailed = []byte(textFailed) // never changed
 
-// rejectionBacklog is how many bytes rejections may exceed Options.SendBuffer
-// before reading pauses until the peer takes some.
-const rejectionBacklog = 1 << 20
+// rejectionBacklog is how many bytes of rejections may wait to be sent before
+// reading pauses until the peer takes some. It is more than a peer of our own
+// kind, whose requests in flight are limited, can bring about: two that reject
+// each other's requests never wait for each other.
+const rejectionBacklog = 64 * DefaultMaxInFlight
 
 // dispatch is the state of the peer's accepted requests. Guarded by mu.
 type dispatch struct {
@@ -86,7 +88,9 @@ func (c *Conn) accept(p *Packet) {
 		answer := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: []byte(text)}
 		c.out.holding = true // the reader flushes at the end of the batch
 		c.stats.ResponsesSent++
+		before := c.out.queued
 		flush := c.queuePacket(&answer)
+		c.out.pending.rejections += int(c.out.queued - before)
 		c.mu.Unlock()
 		if flush {
 			c.flush()
@@ -107,7 +111,8 @@ func (c *Conn) accept(p *Packet) {
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
 	c.dispatch.bytes += in.size
-	inline := ch.mux != nil && c.sendRoom() && ch.mux.inline(p.Type)
+	quick := ch.mux != nil && ch.mux.inline(p.Type)
+	inline := quick && c.sendRoom() // its answer must not wait on the reader
 	c.mu.Unlock()
 
 	if in.size > 0 {
@@ -121,7 +126,7 @@ func (c *Conn) accept(p *Packet) {
 	}
 
 	c.mu.Lock()
-	start := inline || c.dispatch.running < c.opts.MaxHandlers
+	start := quick || c.dispatch.running < c.opts.MaxHandlers // what is quick waits for no slow one
 	if start {
 		c.dispatch.running++
 		in.queued = false
@@ -148,7 +153,7 @@ func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) 
 	for {
 		ch = c.channel(p.Channel)
 		d := &c.dispatch
-		backlog := c.out.queued-c.out.written > uint64(c.opts.SendBuffer+rejectionBacklog)
+		backlog := c.out.rejections() > rejectionBacklog
 		full := d.active >= c.opts.MaxQueued+c.opts.MaxHandlers ||
 			(d.active > 0 && d.bytes+len(p.Payload) > c.opts.MaxQueuedBytes)
 		switch {
@@ -320,7 +325,10 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	in.channel.serving.take(in.tag)
 	c.dispatch.active--
 	c.dispatch.bytes -= in.size
-	if next = c.dispatch.waiting.pop(); next != nil {
+	if c.dispatch.running <= c.opts.MaxHandlers { // else it was a quick one above the limit
+		next = c.dispatch.waiting.pop()
+	}
+	if next != nil {
 		next.queued = false
 	} else {
 		c.dispatch.running--

@@ -8,13 +8,23 @@ import (
 // gate makes senders wait, first come first served, while too many bytes are
 // queued for sending or too many calls are in flight. All of it is guarded by
 // the connection's mu.
+//
+// There are three queues, so that nobody waits for those who wait for him:
+// answers need no place in flight, and call-backs of handlers have places of
+// their own beyond Options.MaxInFlight, one for each handler. Else calls of the
+// application, waiting for handlers of the peer, could keep these from their
+// own call-backs on both sides.
 type gate struct {
-	calls   []waiter // wait for bytes and a place in flight
-	answers []waiter // wait for bytes alone, so that calls cannot hold up answers
+	calls     line
+	callBacks line
+	answers   line
 }
 
-// waiter is woken when it may be its turn. It stays at the head of its queue
-// until it goes on, so that nobody overtakes it.
+// line is a queue of senders. Each is woken when it may be its turn, and stays at
+// the head until it goes on, so that nobody overtakes it.
+type line []waiter
+
+// waiter is a wake-up that is not lost when it comes early.
 type waiter chan struct{}
 
 func (w waiter) wake() {
@@ -24,20 +34,33 @@ func (w waiter) wake() {
 	}
 }
 
+func (l line) wakeFirst() {
+	if len(l) > 0 {
+		l[0].wake()
+	}
+}
+
 func (c *Conn) sendRoom() bool { return c.out.queued-c.out.written < uint64(c.opts.SendBuffer) }
 
 func (c *Conn) callRoom() bool { return c.inFlight < c.opts.MaxInFlight && c.sendRoom() }
 
-// openForCall says whether a new call need not wait.
-func (g *gate) openForCall(c *Conn) bool { return len(g.calls) == 0 && c.callRoom() }
+func (c *Conn) callBackRoom() bool {
+	return c.inFlight < c.opts.MaxInFlight+c.opts.MaxHandlers && c.sendRoom()
+}
 
-// wake lets the first in each queue look again. Called when room may have come.
+// inHandler says whether ctx is that of a handler of this connection.
+func (c *Conn) inHandler(ctx context.Context) bool {
+	in, ok := ctx.Value(requestKey{}).(*inbound)
+	return ok && in.conn == c
+}
+
+// wake lets the first in each queue look again, and a paused reader. Called when
+// room may have come.
 func (g *gate) wake(c *Conn) {
-	if len(g.answers) > 0 && c.sendRoom() {
-		g.answers[0].wake()
-	}
-	if len(g.calls) > 0 && c.callRoom() {
-		g.calls[0].wake()
+	if c.sendRoom() {
+		g.answers.wakeFirst()
+		g.callBacks.wakeFirst()
+		g.calls.wakeFirst()
 	}
 	if c.dispatch.paused {
 		c.resumeReading()
@@ -46,56 +69,65 @@ func (g *gate) wake(c *Conn) {
 
 // wakeAll lets everybody look again. Called when the connection's state changes.
 func (g *gate) wakeAll() {
-	for _, w := range g.answers {
-		w.wake()
-	}
-	for _, w := range g.calls {
-		w.wake()
+	for _, l := range []line{g.answers, g.callBacks, g.calls} {
+		for _, w := range l {
+			w.wake()
+		}
 	}
 }
 
-// waitForCall waits until a call may be queued. mu is held at entry and at
-// return, not in between.
+// waitForCall waits until a call may be queued, if it must. mu is held at entry
+// and at return, not in between.
 func (c *Conn) waitForCall(ctx context.Context) error {
+	if len(c.gate.calls) == 0 && c.callRoom() {
+		return nil
+	}
+	l, room := &c.gate.calls, c.callRoom
+	if c.inHandler(ctx) {
+		l, room = &c.gate.callBacks, c.callBackRoom
+	}
+	return c.waitTurn(ctx, l, room, func() error { return c.refusal(ctx) })
+}
+
+// waitForAnswer waits until a handler's response may be queued, or the
+// connection has ended. mu is held at entry and at return, not in between.
+func (c *Conn) waitForAnswer() {
+	_ = c.waitTurn(context.Background(), &c.gate.answers, c.sendRoom, func() error {
+		if c.life.dead {
+			return ErrClosed
+		}
+		return nil
+	})
+}
+
+// waitTurn waits until one is the first in line and there is room, or ctx or the
+// connection's state forbid to go on. mu is held at entry and at return, not in
+// between.
+func (c *Conn) waitTurn(ctx context.Context, l *line, room func() bool, forbidden func() error) error {
 	w := make(waiter, 1)
-	c.gate.calls = append(c.gate.calls, w)
+	*l = append(*l, w)
 	defer func() {
-		i := slices.Index(c.gate.calls, w)
-		c.gate.calls = slices.Delete(c.gate.calls, i, i+1)
+		i := slices.Index(*l, w)
+		*l = slices.Delete(*l, i, i+1)
 		if i == 0 {
-			c.gate.wake(c) // hand on what this one does not use
+			l.wakeFirst() // it looks whether there is room for it, too
 		}
 	}()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := forbidden(); err != nil {
+			return err
+		}
+		if (*l)[0] == w && room() {
+			return nil
+		}
 		c.mu.Unlock()
 		select {
 		case <-w:
 		case <-ctx.Done():
 		}
 		c.mu.Lock()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := c.refusal(ctx); err != nil {
-			return err
-		}
-		if c.gate.calls[0] == w && c.callRoom() {
-			return nil
-		}
 	}
-}
-
-// waitForAnswer waits until a handler's response may be queued, or the
-// connection has ended. mu is held at entry and at return, not in between.
-func (c *Conn) waitForAnswer() {
-	w := make(waiter, 1)
-	c.gate.answers = append(c.gate.answers, w)
-	for !c.life.dead && (c.gate.answers[0] != w || !c.sendRoom()) {
-		c.mu.Unlock()
-		<-w
-		c.mu.Lock()
-	}
-	i := slices.Index(c.gate.answers, w)
-	c.gate.answers = slices.Delete(c.gate.answers, i, i+1)
-	c.gate.wake(c)
 }

@@ -63,7 +63,7 @@ type Options struct {
 	MaxHandlers    int // handlers that run at a time (1024)
 	MaxQueued      int // accepted requests that wait for a handler (32768)
 	MaxQueuedBytes int // payload bytes of accepted, unanswered requests (64 MiB)
-	MaxInFlight    int // this side's unanswered requests; a further one waits (65536)
+	MaxInFlight    int // this side's unanswered requests, beside one per handler; a further one waits (65536)
 	SendBuffer     int // bytes queued for sending beyond which senders wait (1 MiB)
 
 	// WriteTimeout ends the connection as a slow consumer when the peer takes

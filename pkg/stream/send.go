@@ -42,15 +42,20 @@ type outbox struct {
 	written uint64
 	content uint64 // where the last packet ends that is neither ERQ nor EOF
 
-	full chan struct{} // ends a flush delay early
+	rejected int           // bytes of rejections in the batch that is being written
+	full     chan struct{} // ends a flush delay early
 }
 
 // batch is a buffer of encoded packets. packets describes them, but only where
 // an observer wants to know when they are written.
 type batch struct {
-	buf     *buffer
-	packets []Packet
+	buf        *buffer
+	packets    []Packet
+	rejections int // bytes
 }
+
+// rejections is how many bytes of rejections wait to be sent.
+func (o *outbox) rejections() int { return o.rejected + o.pending.rejections }
 
 // queuePacket appends a packet to the queue, whether there is room or not: who
 // must wait has done so. It reports whether the caller has the write role now
@@ -75,9 +80,6 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	}
 	c.stats.PacketsSent++
 	c.touch()
-	if len(c.gate.calls) > 0 {
-		c.gate.wake(c)
-	}
 	if c.opts.FlushDelay > 0 && (len(o.pending.buf.b) >= flushSize || p.Kind == KindEOF) {
 		waiter(o.full).wake()
 	}
@@ -228,6 +230,7 @@ func (c *Conn) nextBatch(n int) (b batch, ok bool) {
 	c.mu.Lock()
 	o := &c.out
 	o.written += uint64(n)
+	o.rejected = o.pending.rejections
 	c.gate.wake(c)
 	if o.pending.buf != nil && !c.life.dead {
 		b, o.pending = o.pending, batch{}

@@ -95,14 +95,12 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		c.mu.Unlock()
 		return c.refuse(call, OutcomeRefused, err)
 	}
-	if !c.gate.openForCall(c) {
-		if err := c.waitForCall(ctx); err != nil { // lets go of mu and takes it again
-			c.mu.Unlock()
-			if ctx.Err() != nil {
-				return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
-			}
-			return c.refuse(call, OutcomeRefused, err)
+	if err := c.waitForCall(ctx); err != nil { // may let go of mu and take it again
+		c.mu.Unlock()
+		if ctx.Err() != nil {
+			return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
 		}
+		return c.refuse(call, OutcomeRefused, err)
 	}
 	p.Tag = ch.nextTag
 	ch.nextTag++
@@ -171,7 +169,7 @@ func (c *Conn) refusal(ctx context.Context) error {
 		return ErrClosed
 	case l.ending || l.halfClosing:
 		// Handlers that still run may finish their call-backs.
-		if in, ok := ctx.Value(requestKey{}).(*inbound); ok && in.conn == c {
+		if c.inHandler(ctx) {
 			return nil
 		}
 		return ErrClosed
