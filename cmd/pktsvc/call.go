@@ -95,7 +95,7 @@ func (q *question) ask(cmd *cobra.Command) error {
 	if err != nil {
 		return dialError(&q.addr, err)
 	}
-	defer closeStream()
+	defer func() { _ = closeStream() }() // the answer is there, or the reason why not
 	options := stream.Options{
 		Handler: diag.CallBacks(), MaxPacket: int(*q.limit) + headerRoom, Observer: trace.observer(),
 	}

@@ -3,6 +3,7 @@ package listing_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -70,7 +71,7 @@ func FuzzParse(f *testing.F) {
 		for {
 			p, err := r.Read()
 			if err != nil {
-				if err != io.EOF && !strings.HasPrefix(err.Error(), "line ") {
+				if !errors.Is(err, io.EOF) && !strings.HasPrefix(err.Error(), "line ") {
 					t.Errorf("no line is named: %v", err)
 				}
 				return

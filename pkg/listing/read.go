@@ -74,7 +74,7 @@ func Encode(w io.Writer, r *Reader) error {
 		if ferr := enc.Flush(); ferr != nil {
 			return ferr
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		return err
@@ -133,7 +133,7 @@ func (f *fields) read(line []byte) error {
 }
 
 func notObject(err error) error {
-	if err == nil || err == io.EOF || err == io.ErrUnexpectedEOF {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("it is not a JSON object")
 	}
 	return fmt.Errorf("it is not a JSON object: %w", err)
@@ -142,7 +142,7 @@ func notObject(err error) error {
 var errTwice = errors.New("the key is there twice")
 
 func (f *fields) set(key string, raw json.RawMessage) (err error) {
-	twice := false
+	var twice bool
 	switch key {
 	case "offset":
 		twice, f.offset = f.offset, true

@@ -49,7 +49,7 @@ func Write(w io.Writer, d *stream.Decoder, format Format) error {
 // atOffset turns the end of the stream into nil, and adds the offset to errors
 // that do not name it.
 func atOffset(err error, offset int64) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if pe := (*stream.ProtocolError)(nil); errors.As(err, &pe) {

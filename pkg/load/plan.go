@@ -52,8 +52,8 @@ type Plan struct {
 	Rate float64
 
 	// Timeout is how long an answer is awaited before its request is given up
-	// and counted as failed, and how long dialling may take. A request is given
-	// up up to an eighth of it late. Zero means DefaultTimeout.
+	// and counted as failed, and how long dialling may take. A request may be
+	// given up as much as an eighth of it late. Zero means DefaultTimeout.
 	Timeout time.Duration
 }
 

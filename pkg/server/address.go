@@ -35,13 +35,13 @@ func parseAddress(url string) (address, error) {
 	}
 	if scheme == "stdio" {
 		if rest != "" {
-			return address{}, errors.New("nothing may follow stdio:")
+			return address{}, errors.New("nothing may follow the colon of stdio")
 		}
 		return address{network: "stdio"}, nil
 	}
 	target, ok := strings.CutPrefix(rest, "//")
 	if !ok {
-		return address{}, fmt.Errorf("no // after %s:", scheme)
+		return address{}, fmt.Errorf("%s wants // after its colon", scheme)
 	}
 	switch scheme {
 	case "tcp":

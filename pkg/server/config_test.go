@@ -133,6 +133,18 @@ func TestConfigErrorsComeAllAtOnce(t *testing.T) {
 	}
 }
 
+// Standard output cannot carry packets and spans at once.
+func TestConfigStdioAndConsoleSpans(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "console")
+	_, err := load(t, "", nil, []string{"--listen=stdio:"})
+	if wrong := (*server.ConfigError)(nil); !errors.As(err, &wrong) || wrong.Key != "listen" {
+		t.Errorf("%v, want it refused", err)
+	}
+	if _, err := load(t, "", nil, []string{"--listen=stdio:", "--tracing-enabled=off"}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConfigFileThatIsNone(t *testing.T) {
 	for name, file := range map[string]string{"no YAML": "\t{", "a list": "- a\n- b\n", "the same twice": "admin: a\nadmin: b\n"} {
 		if _, err := load(t, file, nil, nil); err == nil || !strings.Contains(err.Error(), "pktsvc.yaml") {

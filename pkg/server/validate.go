@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -92,6 +93,9 @@ func (c *Config) listenProblems(wrong func(key string, value any, allowed string
 			wrong("listen", url, "every address once")
 		}
 		seen[a] = true
+		if a.network == "stdio" && os.Getenv("OTEL_TRACES_EXPORTER") == "console" && c.Tracing.Enabled != "off" {
+			wrong("listen", url, "no stdio: while OTEL_TRACES_EXPORTER=console writes spans to standard output")
+		}
 	}
 }
 
