@@ -4,9 +4,6 @@ GO        ?= go
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
 
-# The linter is built from source by the module proxy, at this version.
-GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -34,7 +31,7 @@ lint: ## check format, modules, vet and the linters of .golangci.yml
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
-	$(GOLANGCI_LINT) run ./...
+	GO=$(GO) ./.ci/lint run ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (30s)

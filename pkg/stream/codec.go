@@ -19,7 +19,8 @@ type Decoder struct {
 	buf        []byte
 	start, end int   // unread bytes are buf[start:end]
 	offset     int64 // of buf[start] in the stream
-	err        error
+	pending    error // came with bytes, counts when they have been used up
+	err        error // what Decode returns from now on
 }
 
 // NewDecoder returns a decoder that reads from r with a buffer of its own, and
@@ -67,9 +68,10 @@ func (d *Decoder) fill(need int) {
 		copy(grown, d.buf[:d.end])
 		d.buf = grown
 	}
-	n, err := d.r.Read(d.buf[d.end:])
-	d.end += n
-	if n > 0 || err == nil {
+	n, err := d.read()
+	if n > 0 {
+		d.end += n
+		d.pending = err
 		return
 	}
 	if errors.Is(err, io.EOF) && d.end > d.start {
@@ -80,6 +82,23 @@ func (d *Decoder) fill(need int) {
 	}
 	d.fail(err)
 }
+
+// read returns bytes or an error, or both.
+func (d *Decoder) read() (n int, err error) {
+	if d.pending != nil {
+		return 0, d.pending
+	}
+	for range maxEmptyReads {
+		if n, err = d.r.Read(d.buf[d.end:]); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
+
+// maxEmptyReads is how often in a row a reader may give neither bytes nor an
+// error, as in package bufio.
+const maxEmptyReads = 100
 
 func (d *Decoder) fail(err error) {
 	if pe := (*ProtocolError)(nil); errors.As(err, &pe) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -30,6 +31,7 @@ type roles struct {
 	client, server Handler // the handler of that side; nil: it has none
 	only           string  // "client" or "server" where the other side did what no engine does
 	callsBack      bool    // the server's requests are made by its handler
+	whole          bool    // one packet was awaited after the other: byte for byte the same again
 }
 
 func reversed(b []byte) []byte {
@@ -56,13 +58,13 @@ func recordings(release <-chan struct{}) map[string]roles {
 		results[12].Payload = append(results[12].Payload, byte(i))
 	}
 	return map[string]roles{
-		"immediate-close":     {server: reverse},
-		"one-call":            {server: reverse},
-		"half-duplex-16":      {server: reverse},
-		"server-closes-first": {server: reverse},
-		"payload-20000":       {server: echo},
+		"immediate-close":     {server: reverse, whole: true},
+		"one-call":            {server: reverse, whole: true},
+		"half-duplex-16":      {server: reverse, whole: true},
+		"server-closes-first": {server: reverse, whole: true},
+		"payload-20000":       {server: echo, whole: true},
 		"no-handler":          {},
-		"after-erq":           {server: echo, only: "server"},
+		"after-erq":           {server: echo, only: "server", whole: true},
 		"unknown-channel-5":   {server: echo, only: "server"},
 		"tag-in-use": {only: "server", server: HandlerFunc(func(ctx context.Context, req Request) (Response, error) {
 			if req.Type == 1 {
@@ -70,9 +72,9 @@ func recordings(release <-chan struct{}) map[string]roles {
 			}
 			return echo(ctx, req)
 		})},
-		"eof-with-requests-pending": {only: "client"},
-		"handler-returns":           {server: plain(func(req Request) Response { return results[req.Type] })},
-		"handler-raises": {server: HandlerFunc(func(ctx context.Context, req Request) (Response, error) {
+		"eof-with-requests-pending": {only: "client", whole: true},
+		"handler-returns":           {whole: true, server: plain(func(req Request) Response { return results[req.Type] })},
+		"handler-raises": {whole: true, server: HandlerFunc(func(ctx context.Context, req Request) (Response, error) {
 			if req.Type == 4 {
 				return Response{Payload: req.Payload}, nil
 			}
@@ -90,7 +92,7 @@ func recordings(release <-chan struct{}) map[string]roles {
 			}),
 		},
 		"callback": {
-			callsBack: true,
+			callsBack: true, whole: true,
 			client: plain(func(req Request) Response {
 				return Response{Flags: req.Flags + 1, Payload: bytes.ToUpper(req.Payload)}
 			}),
@@ -136,8 +138,9 @@ type player struct {
 	t    *testing.T
 	name string
 	far  net.Conn
-	sent chan Packet // by the engine
-	seen []Packet    // taken from sent, not yet asked for
+	sent chan Packet  // by the engine
+	wire bytes.Buffer // the same as bytes; to be read when sent is closed
+	seen []Packet     // taken from sent, not yet asked for
 }
 
 // expect waits until the engine has sent a packet with the kind, channel and tag
@@ -171,7 +174,8 @@ func play(t *testing.T, name string, c conversation, r roles, side string, relea
 	near, far := net.Pipe()
 	pl := &player{t: t, name: name, far: far, sent: make(chan Packet, 1000)}
 	go func() {
-		for d := NewDecoder(far); ; {
+		defer close(pl.sent)
+		for d := NewDecoder(io.TeeReader(far, &pl.wire)); ; {
 			p, _, err := d.Decode()
 			if err != nil {
 				return
@@ -211,7 +215,7 @@ func play(t *testing.T, name string, c conversation, r roles, side string, relea
 			continue
 		}
 		switch {
-		case p.Kind == KindRequest && !(r.callsBack && side == "server"):
+		case p.Kind == KindRequest && (!r.callsBack || side == "client"):
 			call, err := conn.Submit(ctx, Request{Type: p.Type, Flags: p.Flags, Payload: p.Payload})
 			if err != nil {
 				t.Fatal(err)
@@ -248,6 +252,12 @@ func play(t *testing.T, name string, c conversation, r roles, side string, relea
 	far.Close()
 	if err := conn.Shutdown(ctx); err != nil {
 		t.Errorf("the end: %v", err)
+	}
+	for p := range pl.sent {
+		pl.seen = append(pl.seen, p)
+	}
+	if r.whole && !bytes.Equal(pl.wire.Bytes(), streams[ours]) {
+		t.Errorf("sent     %x\nrecorded %x", pl.wire.Bytes(), streams[ours])
 	}
 	for _, p := range pl.seen {
 		if p.Kind != KindEndRequests { // the reference may send EOF alone

@@ -271,6 +271,11 @@ func (c *Conn) invoke(in *inbound) (resp Response, err error) {
 	}()
 	resp, err = in.channel.handler.Serve(in.ctx, in.request())
 	exited = false
+	if err != nil {
+		// An error that cannot be looked at, such as a nil pointer, panics here,
+		// where that is caught.
+		_, _ = err.Error(), errors.Is(err, errUnknownType)
+	}
 	return resp, err
 }
 
@@ -283,7 +288,7 @@ func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason
 		rejection := (*Rejection)(nil)
 		panicked := (*PanicError)(nil)
 		switch {
-		case errors.As(err, &rejection):
+		case errors.As(err, &rejection) && rejection != nil:
 			p.OK, p.Flags, p.Payload = false, rejection.Flags, rejection.Payload
 		case errors.As(err, &panicked):
 			return failed, RejectPanic, err
@@ -310,7 +315,7 @@ func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason
 func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next *inbound) {
 	p, reason, err := c.response(in, resp, err)
 	c.mu.Lock()
-	if !inline && !c.life.dead && !c.sendRoom() {
+	if !inline && (len(c.gate.answers) > 0 || !c.sendRoom()) {
 		c.waitForAnswer()
 	}
 	lost := c.life.dead

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"testing/iotest"
 )
@@ -52,8 +53,8 @@ func FuzzPacket(f *testing.F) {
 			}
 			return
 		}
-		if n > len(b) || len(p.Payload) > n {
-			t.Fatalf("%x: %d bytes consumed, payload %d", b, n, len(p.Payload))
+		if n > len(b) || len(p.Payload) > n || (len(p.Payload) > 0 && &p.Payload[0] != &b[n-len(p.Payload)]) {
+			t.Fatalf("%x: %d bytes consumed, payload %x is not the end of them", b, n, p.Payload)
 		}
 		wire, err := p.AppendBinary(nil)
 		if err != nil {
@@ -76,34 +77,38 @@ func FuzzDecoder(f *testing.F) {
 	for _, m := range loadVectors(f).Malformed {
 		f.Add(unhex(f, m.BytesHex))
 	}
-	read := func(r io.Reader) (packets []Packet, err error) {
+	read := func(r io.Reader) (packets []Packet, buffer int, err error) {
 		d := NewDecoder(r)
 		d.MaxPacket = 1 << 16
 		for {
 			p, _, err := d.Decode()
 			if err != nil {
-				return packets, err
+				return packets, cap(d.buf), err
 			}
 			p.Payload = bytes.Clone(p.Payload)
 			packets = append(packets, p)
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		whole, err1 := read(bytes.NewReader(b))
-		bytewise, err2 := read(iotest.OneByteReader(bytes.NewReader(b)))
-		if err1.Error() != err2.Error() {
-			t.Fatalf("%x: %v, byte by byte: %v", b, err1, err2)
+		whole, _, err := read(bytes.NewReader(b))
+		if !errors.Is(err, io.EOF) && !errors.As(err, new(*ProtocolError)) {
+			t.Fatalf("%x: untyped error %v", b, err)
 		}
-		if len(whole) != len(bytewise) {
-			t.Fatalf("%x: %d packets, byte by byte %d", b, len(whole), len(bytewise))
-		}
-		for i := range whole {
-			if !whole[i].Equal(bytewise[i]) {
-				t.Fatalf("%x: packet %d is %v, byte by byte %v", b, i, whole[i], bytewise[i])
+		for name, r := range map[string]io.Reader{
+			"byte by byte":      iotest.OneByteReader(bytes.NewReader(b)),
+			"in halves":         iotest.HalfReader(bytes.NewReader(b)),
+			"end with the data": iotest.DataErrReader(bytes.NewReader(b)),
+		} {
+			packets, buffer, again := read(r)
+			if again.Error() != err.Error() {
+				t.Fatalf("%x: %v, %s: %v", b, err, name, again)
 			}
-		}
-		if !errors.Is(err1, io.EOF) && !errors.As(err1, new(*ProtocolError)) {
-			t.Fatalf("%x: untyped error %v", b, err1)
+			if !slices.EqualFunc(packets, whole, Packet.Equal) {
+				t.Fatalf("%x: %v, %s: %v", b, whole, name, packets)
+			}
+			if buffer > max(4096, 2*len(b)) {
+				t.Fatalf("%x: a buffer of %d bytes for %d, %s", b, buffer, len(b), name)
+			}
 		}
 	})
 }
@@ -132,28 +137,57 @@ func (p *fuzzPair) UnmarshalBinary(payload []byte) error {
 }
 
 // FuzzMux: any payload to a typed request is either undecodable or comes back as
-// the value that it encodes.
+// the value that it encodes, by each of the ways in which a type is encoded.
 func FuzzMux(f *testing.F) {
 	f.Add([]byte("\x01a\x02bc"))
 	f.Add([]byte("\x00\x00"))
 	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
 	f.Add([]byte("\x81\x00"))
+	f.Add([]byte("\x02\x80\x05\x01"))
 	mux := new(Mux)
 	Method[fuzzPair, fuzzPair]{Type: 3, Name: "Pair"}.Handle(mux, func(_ context.Context, p fuzzPair) (fuzzPair, error) { return p, nil })
+	Method[string, string]{Type: 4, Name: "Text"}.Handle(mux, func(_ context.Context, s string) (string, error) { return s, nil })
+	Method[[]byte, []byte]{Type: 5, Name: "Bytes"}.Handle(mux, func(_ context.Context, b []byte) ([]byte, error) { return b, nil })
+	Method[struct{}, struct{}]{Type: 6, Name: "Nothing"}.Handle(mux, func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
+	Method[codecPoint, codecPoint]{Type: 7, Name: "Point"}.Handle(mux, func(_ context.Context, p codecPoint) (codecPoint, error) { return p, nil })
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		resp, err := mux.Serve(context.Background(), Request{Type: 3, Payload: payload})
-		if err != nil {
-			if !errors.Is(err, errUndecodable) {
-				t.Fatalf("%x: %v", payload, err)
+		before := bytes.Clone(payload)
+		for typ := range uint64(9) {
+			resp, err := mux.Serve(t.Context(), Request{Type: typ, Payload: payload})
+			if !bytes.Equal(payload, before) {
+				t.Fatalf("%x: type %d changed the payload to %x", before, typ, payload)
 			}
-			return
-		}
-		var sent, back fuzzPair
-		if err := sent.UnmarshalBinary(payload); err != nil {
-			t.Fatalf("%x: answered, but it does not decode: %v", payload, err)
-		}
-		if err := back.UnmarshalBinary(resp.Payload); err != nil || !bytes.Equal(back.a, sent.a) || !bytes.Equal(back.b, sent.b) {
-			t.Fatalf("%x: came back as %x, %v", payload, resp.Payload, err)
+			switch {
+			case typ < 3 || typ == 8:
+				if !errors.Is(err, errUnknownType) {
+					t.Fatalf("%x: type %d: %v", payload, typ, err)
+				}
+			case errors.Is(err, errUndecodable):
+				if typ == 4 || typ == 5 || (typ == 6 && len(payload) == 0) {
+					t.Fatalf("%x: type %d takes any payload, but %v", payload, typ, err)
+				}
+			case typ == 7 && err != nil: // 13 does not encode
+				if p := (codecPoint{}); p.UnmarshalBinary(payload) != nil || p.X != 13 {
+					t.Fatalf("%x: %v", payload, err)
+				}
+			case err != nil:
+				t.Fatalf("%x: type %d: %v", payload, typ, err)
+			case typ == 4 || typ == 5 || typ == 6:
+				if !bytes.Equal(resp.Payload, payload) || resp.Flags != 0 {
+					t.Fatalf("%x: type %d: came back as %x, flags %d", payload, typ, resp.Payload, resp.Flags)
+				}
+			case typ == 3:
+				var sent, back fuzzPair
+				if sent.UnmarshalBinary(payload) != nil || back.UnmarshalBinary(resp.Payload) != nil ||
+					!bytes.Equal(back.a, sent.a) || !bytes.Equal(back.b, sent.b) {
+					t.Fatalf("%x: came back as %x", payload, resp.Payload)
+				}
+			case typ == 7:
+				var sent, back codecPoint
+				if sent.UnmarshalBinary(payload) != nil || back.UnmarshalBinary(resp.Payload) != nil || back != sent || resp.Flags != sent.Flags() {
+					t.Fatalf("%x: came back as %x, flags %d", payload, resp.Payload, resp.Flags)
+				}
+			}
 		}
 	})
 }

@@ -28,7 +28,7 @@ type input struct {
 func (in *input) init(tr *transport) {
 	in.tr, in.size = tr, minReadBuffer
 	if tr.rawRead != nil {
-		in.socket = newSocketReader(tr.rawRead, in.free)
+		in.socket = newSocketReader(tr.rawRead, in.free, in.letGo)
 	}
 }
 
@@ -45,6 +45,14 @@ func (in *input) free() []byte {
 		in.buf = newBuffer(in.size)
 	}
 	return in.buf.b[in.end:cap(in.buf.b)]
+}
+
+// letGo gives the buffer back before a wait, unless bytes are in it.
+func (in *input) letGo() {
+	if in.start == in.end {
+		in.buf.release()
+		in.buf, in.start, in.end = nil, 0, 0
+	}
 }
 
 // fill reads at least one byte. need is how many the next packet takes at the
@@ -97,7 +105,7 @@ var errNoRead = errors.New("the stream returns neither bytes nor an error")
 func (in *input) read() (n int, err error) {
 	if in.socket != nil {
 		n, err = in.socket.waitRead()
-		if in.buf == nil { // it failed before it waited
+		if in.buf == nil { // it failed, so there is nothing in it
 			in.free()
 		}
 		return n, err

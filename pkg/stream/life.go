@@ -16,6 +16,7 @@ type life struct {
 	requestsEnded     bool // our ERQ is queued
 	eofQueued         bool // our EOF is queued, nothing comes behind it
 	sendEnded         bool // our EOF is written
+	lingering         bool // the peer's end is the last thing awaited
 	peerRequestsEnded bool // the peer's ERQ has come
 	rejectNew         bool // the time for serving new requests while draining is over
 	receiveEnded      bool
@@ -24,7 +25,10 @@ type life struct {
 	reported          bool // every outcome and the end itself have been reported
 	readerGone        bool // the reader does not read any more
 	readerLeft        bool // nor touch the stream otherwise
+	readerSettles     bool // the reader tells callers the outcomes of their calls
 	doneClosed        bool
+
+	givingUp int // goroutines that tell callers that their calls were given up
 
 	reason Reason
 	cause  error
@@ -100,9 +104,6 @@ func (c *Conn) shutdown(cause error, reason Reason) {
 			l.cause, l.reason = cause, reason
 		}
 		c.after(c.opts.DrainTimeout, c.stopServing)
-		if l.sendEnded && !l.receiveEnded {
-			c.linger()
-		}
 	})
 }
 
@@ -128,7 +129,11 @@ func (c *Conn) change(f func(*life)) {
 // submit any more, EOF after the last answer. mu is held; the caller flushes.
 func (c *Conn) advance() {
 	l := &c.life
-	if l.dead || l.eofQueued || (!l.ending && !l.halfClosing) {
+	if l.dead || (!l.ending && !l.halfClosing) {
+		return
+	}
+	if l.eofQueued {
+		c.linger()
 		return
 	}
 	idle := c.dispatch.active == 0
@@ -178,9 +183,7 @@ func (c *Conn) sendingEnded() func() {
 	}
 	l.sendEnded = true
 	both := l.receiveEnded
-	if !both && l.ending {
-		c.linger()
-	}
+	c.linger()
 	return func() {
 		if c.wants.Has(EventSendEnded) {
 			c.observe(c.base, Event{Kind: EventSendEnded})
@@ -191,8 +194,14 @@ func (c *Conn) sendingEnded() func() {
 	}
 }
 
-// linger waits for the peer's end, but not long. mu is held.
+// linger waits for the peer's end, but not long, once a shutdown has nothing
+// else to wait for: our EOF is written, and no answer is due. mu is held.
 func (c *Conn) linger() {
+	l := &c.life
+	if l.lingering || !l.ending || !l.sendEnded || l.receiveEnded || c.inFlight > c.givenUp {
+		return
+	}
+	l.lingering = true
 	c.after(c.opts.Linger, func() { c.end(ReasonLinger, nil) })
 }
 
@@ -240,6 +249,7 @@ func (c *Conn) receivingEnded(err error) {
 		c.after(c.opts.Linger, func() { c.end(protocolReason(err), err) })
 	}
 	lost := c.takeCalls()
+	l.readerSettles = true
 	c.advance()
 	c.gate.wakeAll()
 	flush := c.mustFlush()
@@ -251,6 +261,10 @@ func (c *Conn) receivingEnded(err error) {
 	}
 	c.failCalls(lost, cause)
 	c.closeReceived(c.Err())
+	c.mu.Lock()
+	l.readerSettles = false
+	c.maybeDone()
+	c.mu.Unlock()
 	c.observeControls()
 	if flush {
 		c.flushAsCaller()
@@ -280,8 +294,8 @@ func (c *Conn) end(reason Reason, cause error) {
 		l.reason, l.cause = reason, cause
 	}
 	reason, cause = l.reason, l.cause
-	lateReceive := !l.receiveEnded
-	l.receiveEnded = true
+	lateReceive, lateSend := !l.receiveEnded, !l.sendEnded
+	l.receiveEnded, l.sendEnded = true, true
 	c.stats.Unanswered = c.dispatch.active
 	lost := c.takeCalls()
 	var dropped []*inbound
@@ -305,7 +319,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	waiter(c.out.full).wake()
 	c.cancel()
 	if cause == nil {
-		cause = ErrPeerEnded
+		cause = ErrPeerEnded // in order: nobody waits for an answer then
 	}
 	c.failCalls(lost, cause)
 	for _, in := range dropped {
@@ -313,7 +327,10 @@ func (c *Conn) end(reason Reason, cause error) {
 		in.payload.release()
 	}
 	if lateReceive {
-		c.closeReceived(cause)
+		c.closeReceived(c.Err())
+	}
+	if lateSend && c.wants.Has(EventSendEnded) {
+		c.observe(c.base, Event{Kind: EventSendEnded, Err: c.Err()})
 	}
 	if c.wants.Has(EventConnClosed) {
 		c.observe(c.base, Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.opened)})
@@ -324,15 +341,18 @@ func (c *Conn) end(reason Reason, cause error) {
 	c.mu.Unlock()
 }
 
-// maybeDone closes done when the end has been reported and the stream is not
-// touched any more, or cannot be let go of. mu is held.
+// maybeDone closes done when the end and every outcome have been reported and the
+// stream is not touched any more, or cannot be let go of. mu is held.
 func (c *Conn) maybeDone() {
 	l := &c.life
-	if !l.reported || l.doneClosed ||
+	if !l.reported || l.doneClosed || l.readerSettles || l.givingUp > 0 ||
 		(!l.readerLeft && c.tr.readDeadline != nil) || (c.out.writing && c.tr.writeDeadline != nil) {
 		return
 	}
 	l.doneClosed = true
+	if c.tr.writeDeadline != nil {
+		_ = c.tr.writeDeadline(time.Time{}) // end may have set it when the writer had just finished
+	}
 	close(c.done)
 }
 

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -131,4 +132,15 @@ func ok(tag uint64, payload string) Packet {
 
 func notOK(tag uint64, text string) Packet {
 	return Packet{Kind: KindResponse, Tag: tag, Payload: []byte(text)}
+}
+
+// outcomeOf is the outcome that the error of a call tells.
+func outcomeOf(t testing.TB, err error) Outcome {
+	t.Helper()
+	e := (*Error)(nil)
+	if !errors.As(err, &e) {
+		t.Errorf("not an *Error: %v", err)
+		return OutcomePending
+	}
+	return e.Outcome
 }

@@ -32,6 +32,9 @@ func (m *Mux) Handle(typ uint64, name string, h Handler) {
 
 // HandleFunc is Handle for a function.
 func (m *Mux) HandleFunc(typ uint64, name string, f func(context.Context, Request) (Response, error)) {
+	if f == nil {
+		m.Handle(typ, name, nil) // which panics, now and not when a request comes
+	}
 	m.Handle(typ, name, HandlerFunc(f))
 }
 

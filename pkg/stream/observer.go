@@ -39,7 +39,7 @@ const (
 	EventConnOpened      EventKind = iota
 	EventConnClosed                // Reason, Err, Duration since opening
 	EventReceiveEnded              // receiving is over [::: END RECV LOOP]; Err if not in order
-	EventSendEnded                 // EOF has been sent, or sending failed [::: END SEND LOOP]
+	EventSendEnded                 // EOF has been sent, or never will be; Err if not in order [::: END SEND LOOP]
 	EventStreamEnd                 // the stream ended between packets [==> end of Packet.scan]
 	EventPacketQueued              // a packet was queued for sending [==> SENDQ]
 	EventPacketWritten             // it was handed to the stream [==> WRITE]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -98,6 +99,7 @@ func (o Options) validated() (Options, error) {
 		if *v == 0 {
 			*v = def
 		}
+		*v = min(*v, math.MaxInt/4) // so that sums of limits do not overflow
 	}
 	span := func(name string, v *time.Duration, def time.Duration) {
 		if *v < 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -79,6 +80,9 @@ func (p *Packet) validate() error {
 		}
 		if p.Kind == KindRequest && p.Type > maxRequestType {
 			return fmt.Errorf("request type %d is over %d", p.Type, uint64(maxRequestType))
+		}
+		if p.Kind == KindEnd && p.Tag <= tagERQ && p.Channel == 0 && p.Flags == 0 && len(p.Payload) == 0 {
+			return fmt.Errorf("a packet of kind %v with these fields is EOF or ERQ, name its kind %v or %v", KindEnd, KindEOF, KindEndRequests)
 		}
 		return nil
 	default:
@@ -173,6 +177,7 @@ func ParsePacket(b []byte, limit int) (p Packet, n, need int, err error) {
 	if limit <= 0 {
 		limit = DefaultMaxPacket
 	}
+	limit = min(limit, math.MaxInt-maxUintBytes) // so that the end can be counted
 	size, head, uerr := ConsumeUint(b)
 	if uerr != nil {
 		if errors.Is(uerr, errUintShort) {

@@ -119,6 +119,7 @@ func (c *Conn) settleArrivals() {
 	if len(list) == 0 {
 		return
 	}
+	notifying := false
 	c.mu.Lock()
 	for i := range list {
 		a := &list[i]
@@ -131,15 +132,18 @@ func (c *Conn) settleArrivals() {
 		}
 		c.inFlight--
 		c.stats.CallsAnswered++
+		notifying = notifying || a.call.notify != nil
 		if a.call.givenUp {
 			c.givenUp--
 		}
 	}
 	// Those who are woken are likely to ask again at once: the reader will flush
 	// for all of them, at the end of the batch.
-	c.out.holding = true
+	c.out.holding, c.out.notifying = true, notifying
+	c.life.readerSettles = true // until endBatch
 	c.gate.wake(c)
 	c.advance()
+	c.touch() // at once: nothing is awaited any more
 	c.mu.Unlock()
 	c.observeControls()
 
@@ -162,6 +166,11 @@ func (c *Conn) settleArrivals() {
 		*a = arrival{}
 	}
 	c.in.arrivals = list[:0]
+	if notifying {
+		c.mu.Lock()
+		c.out.notifying = false
+		c.mu.Unlock()
+	}
 }
 
 // answered settles the call with a response, whose payload is copied.
@@ -202,6 +211,10 @@ func (c *Conn) endBatch() {
 	c.touch()
 	c.out.holding = false
 	flush := c.mustFlush()
+	if c.life.readerSettles {
+		c.life.readerSettles = false
+		c.maybeDone()
+	}
 	c.mu.Unlock()
 	if flush {
 		c.flush()
@@ -224,8 +237,11 @@ func foreign(b []byte) error {
 			}
 		}
 	}
-	// A TLS record: type, version 3.x, length; then a ClientHello.
-	if len(b) >= 6 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4 && b[5] == 1 {
+	// A TLS record (type, version 3.1 to 3.3, length) with a whole ClientHello
+	// (type, length, version). An answer to tag 3 may begin with the first of
+	// these bytes, so the two lengths have to agree.
+	if len(b) >= 11 && b[0] == 0x16 && b[1] == 3 && b[2] >= 1 && b[2] <= 3 && b[5] == 1 && b[6] == 0 &&
+		int(b[3])<<8|int(b[4]) == int(b[7])<<8|int(b[8])+4 && b[9] == 3 {
 		return &ProtocolError{
 			Kind: ProtocolNotPackets, Field: "first bytes",
 			Problem: "this is a TLS handshake: this port speaks plain packets",

@@ -36,6 +36,9 @@ type outbox struct {
 	writing bool // somebody has the write role
 	holding bool // the reader is about to flush for everybody
 
+	// notifying: the reader calls functions given to Go, which may submit more.
+	notifying bool
+
 	// Positions in the stream of bytes that is sent: queued ≥ taken ≥ written.
 	queued  uint64
 	taken   uint64 // may have reached the peer
@@ -147,21 +150,17 @@ func (c *Conn) flush() {
 // stream as long as Options.WriteTimeout allows. It holds the write role.
 func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 	if delay > 0 {
-		timer := time.NewTimer(delay)
-		select {
-		case <-timer.C:
-		case <-c.out.full:
-			timer.Stop()
-		}
+		c.holdBack(delay)
 	}
 	done, unflushed := 0, false
 	for {
 		if b.buf == nil {
-			if unflushed && c.tr.flush != nil {
+			if unflushed && c.tr.flush != nil && c.queueEmpty() {
 				if err := c.guard(c.tr.flush.Flush); err != nil {
 					c.writeFailed(done, err)
 					return
 				}
+				unflushed = false
 			}
 			var ok bool
 			if b, ok = c.nextBatch(done); !ok {
@@ -186,7 +185,35 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 	}
 }
 
-// writeChunk writes at least one byte of b, or fails.
+// holdBack waits until a flush delay has passed, or until there is enough to
+// write. It holds the write role.
+func (c *Conn) holdBack(delay time.Duration) {
+	c.mu.Lock()
+	select {
+	case <-c.out.full: // left from an earlier batch
+	default:
+	}
+	enough := len(c.out.pending.buf.b) >= flushSize || c.life.eofQueued || c.life.dead
+	c.mu.Unlock()
+	if enough {
+		return
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.out.full:
+	}
+}
+
+func (c *Conn) queueEmpty() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.out.pending.buf == nil
+}
+
+// writeChunk writes at least one byte of b, or fails. n is how many bytes may
+// have been taken.
 func (c *Conn) writeChunk(b []byte) (n int, err error) {
 	if c.tr.writeDeadline == nil {
 		b = b[:min(len(b), writeChunkBlind)]
@@ -203,7 +230,7 @@ func (c *Conn) writeChunk(b []byte) (n int, err error) {
 	}
 	switch {
 	case n < 0 || n > len(b):
-		return 0, fmt.Errorf("the stream says that it took %d of %d bytes", n, len(b))
+		return len(b), fmt.Errorf("the stream says that it took %d of %d bytes", n, len(b))
 	case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
 		return n, nil // slow, but not stuck
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -62,13 +62,14 @@ func (w *socketWriter) write(fd uintptr) bool {
 type socketReader struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // r.read, bound once
-	buffer  func() []byte         // asked for only when bytes are there
+	buffer  func() []byte         // where to read to
+	letGo   func()                // called before it waits
 	n       int
 	err     error
 }
 
-func newSocketReader(raw syscall.RawConn, buffer func() []byte) *socketReader {
-	r := &socketReader{raw: raw, buffer: buffer}
+func newSocketReader(raw syscall.RawConn, buffer func() []byte, letGo func()) *socketReader {
+	r := &socketReader{raw: raw, buffer: buffer, letGo: letGo}
 	r.attempt = r.read
 	return r
 }
@@ -93,6 +94,7 @@ func (r *socketReader) read(fd uintptr) bool {
 	}
 	switch {
 	case err == syscall.EAGAIN:
+		r.letGo()
 		return false
 	case err != nil:
 		r.err = err

@@ -53,8 +53,8 @@ func (c *Conn) Submit(ctx context.Context, req Request) (*Call, error) {
 
 // Go sends a request like Submit and calls done with its outcome. done runs on
 // the connection's reader, or in Go itself when the request is refused: it must
-// not block. It may submit further requests only by Go, and only while
-// Stats().InFlight is below Options.MaxInFlight.
+// not block. It may submit further requests only by Go, which then waits for
+// nothing: how many they become is up to done.
 func (c *Conn) Go(ctx context.Context, req Request, done func(Response, error)) {
 	call := &Call{notify: done}
 	call.fill(c, &req)
@@ -95,7 +95,9 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		c.mu.Unlock()
 		return c.refuse(call, OutcomeRefused, err)
 	}
-	if err := c.waitForCall(ctx); err != nil { // may let go of mu and take it again
+	if call.notify != nil && c.out.notifying {
+		// On the reader, or at the same time: nobody waits.
+	} else if err := c.waitForCall(ctx); err != nil { // may let go of mu and take it again
 		c.mu.Unlock()
 		if ctx.Err() != nil {
 			return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
@@ -200,6 +202,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 		return false
 	}
 	call.givenUp = true
+	c.life.givingUp++
 	call.buf = nil
 	c.givenUp++
 	c.advance()
@@ -213,5 +216,9 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	err := call.fail(ctxOutcome(cause), cause)
 	err.Sent = sent
 	call.settle(err.Outcome, Response{}, err)
+	c.mu.Lock()
+	c.life.givingUp--
+	c.maybeDone()
+	c.mu.Unlock()
 	return true
 }

@@ -120,6 +120,9 @@ func (m Method[Q, R]) Submit(ctx context.Context, to Caller, q Q) (*TypedCall[Q,
 // request that does not decode, and an error of fulfil, are answered not ok.
 // Code in fulfil finds the connection and the tag by [FromContext].
 func (m Method[Q, R]) Handle(mux *Mux, fulfil func(ctx context.Context, q Q) (R, error)) {
+	if fulfil == nil {
+		mux.HandleFunc(m.Type, m.Name, nil) // which panics, now and not when a request comes
+	}
 	mux.HandleFunc(m.Type, m.Name, func(ctx context.Context, req Request) (Response, error) {
 		q, err := m.Request.parse(req.Flags, req.Payload)
 		if err != nil {

@@ -1,0 +1,172 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A peer that stops reading for a while holds up its own answers and nothing
+// else, and gets all of them when it goes on.
+func TestPeerStopsReadingForAWhile(t *testing.T) {
+	for _, network := range []string{"pipe", "tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			ours, peer := sockets(t, network)
+			defer peer.Close()
+			shrink(t, ours, 64<<10)
+			c := mustConn(t, ours, Options{Handler: echo, SendBuffer: 10 << 10})
+			const n, size = 300, 4 << 10
+			payload := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+			for tag := range uint64(n) {
+				if _, err := peer.Write(wire(Packet{Tag: tag + 2, Payload: payload})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "everything is read, though nothing is taken", func() bool {
+				s := c.Stats()
+				return s.RequestsReceived == n && s.SendQueued >= 10<<10
+			})
+			if s := c.Stats(); s.SendQueued > 10<<10+2*size || s.ResponsesSent == n {
+				t.Errorf("answers do not wait for room: %+v", s)
+			}
+			seen := make(map[uint64]bool)
+			for d := NewDecoder(peer); len(seen) < n; {
+				p, _, err := d.Decode()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !p.OK || !bytes.Equal(p.Payload, payload) || seen[p.Tag] {
+					t.Fatalf("answer %v, twice: %t", p, seen[p.Tag])
+				}
+				seen[p.Tag] = true
+			}
+			atRest(t, c)
+		})
+	}
+}
+
+// A plain peer over the bound is slowed by not reading on while this side asks
+// nothing, and rejected while it does; a call makes reading go on at once.
+func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		o := tap(EventPaused, EventResumed)
+		ours, peer := net.Pipe()
+		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 2, Observer: o, Handler: HandlerFunc(
+			func(context.Context, Request) (Response, error) { <-release; return Response{}, nil },
+		)})
+		send := func(packets ...Packet) {
+			for _, p := range packets { // one at a time: a pipe holds nothing
+				if _, err := peer.Write(wire(p)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		d := NewDecoder(peer)
+		receive := func() Packet {
+			p, _, err := d.Decode()
+			if err != nil {
+				t.Error(err)
+			}
+			return p
+		}
+
+		send(Packet{Tag: 2}, Packet{Tag: 3}, Packet{Tag: 4}, Packet{Tag: 5})
+		synctest.Wait()
+		if s := c.Stats(); !s.Paused || s.Serving != 1 || s.Queued != 2 || s.ResponsesSent != 0 {
+			t.Errorf("not slowed: %+v", s)
+		}
+		o.next(t.Context(), t, EventPaused)
+		time.Sleep(time.Hour) // a paused reader does not judge the peer dead
+
+		call, err := c.Submit(t.Context(), Request{Type: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := o.next(t.Context(), t, EventResumed); e.Duration != time.Hour {
+			t.Errorf("paused for %v", e.Duration)
+		}
+		if p := receive(); p.Kind != KindRequest || p.Type != 9 {
+			t.Errorf("got %v, want the call", p)
+		}
+		for tag := uint64(5); tag < 8; tag++ {
+			if p := receive(); p.OK || p.Tag != tag || !strings.HasPrefix(string(p.Payload), "busy") {
+				t.Errorf("got %v %q, want tag %d rejected as busy", p, p.Payload, tag)
+			}
+			send(Packet{Tag: tag + 1})
+		}
+		if p := receive(); p.OK || p.Tag != 8 {
+			t.Errorf("got %v", p)
+		}
+		send(Packet{Kind: KindResponse, Tag: call.Tag(), OK: true})
+		if _, err := call.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+
+		send(Packet{Tag: 9}) // no call is pending any more
+		synctest.Wait()
+		if s := c.Stats(); !s.Paused {
+			t.Errorf("not slowed again: %+v", s)
+		}
+		o.next(t.Context(), t, EventPaused)
+		close(release) // room comes
+		for _, tag := range []uint64{2, 3, 4, 9} {
+			if p := receive(); !p.OK || p.Tag != tag {
+				t.Errorf("got %v, want the answer to %d", p, tag)
+			}
+		}
+		o.next(t.Context(), t, EventResumed)
+		synctest.Wait()
+		atRest(t, c)
+		peer.Close()
+	})
+}
+
+// Rejections that cannot leave take bounded memory, and end the connection.
+func TestRejectionsThatCannotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, peer := net.Pipe()
+		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 1, WriteTimeout: time.Minute, Handler: HandlerFunc(
+			func(ctx context.Context, _ Request) (Response, error) { <-ctx.Done(); return Response{}, nil },
+		)})
+		call, err := c.Submit(t.Context(), Request{}) // the peer never takes it
+		if err != nil {
+			t.Fatal(err)
+		}
+		context.AfterFunc(c.base, func() { ours.Close() }) // ends the flood
+		began, sent := time.Now(), 0
+		for tag := uint64(2); ; sent += 1000 {
+			var flood []Packet
+			for range 1000 {
+				flood = append(flood, Packet{Tag: tag})
+				tag++
+			}
+			if _, err := peer.Write(wire(flood...)); err != nil {
+				break
+			}
+			if s := c.Stats(); s.SendQueued > rejectionBacklog+64<<10 {
+				t.Fatalf("%d bytes wait to be sent", s.SendQueued)
+			}
+		}
+		<-c.Done()
+		if took := time.Since(began); took != time.Minute || sent < 50000 {
+			t.Errorf("it took %v and %d rejections", took, sent)
+		}
+		if c.Reason() != ReasonSlowConsumer || !errors.Is(c.Err(), ErrSlowConsumer) {
+			t.Errorf("ended as %v: %v", c.Reason(), c.Err())
+		}
+		e := (*Error)(nil)
+		if _, err := call.Wait(t.Context()); !errors.As(err, &e) || !errors.Is(err, ErrConnectionLost) || !errors.Is(err, ErrSlowConsumer) || e.Sent {
+			t.Errorf("the call: %v, sent: %t", err, e.Sent)
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.Unanswered != 2 || s.InFlight != 0 || s.Queued != 0 || s.Serving != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
