@@ -58,7 +58,7 @@ var Greet = stream.Method[string, string]{Type: 0, Name: "Greet"}
 func newGreeter(log *zap.Logger) server.Service {
 	mux := new(stream.Mux)
 	Greet.Handle(mux, func(ctx context.Context, name string) (string, error) {
-		req, _ := stream.FromContext(ctx)
+		req, _ := stream.RequestFromContext(ctx)
 		log.Info("greeting", zap.String("name", name), zap.String("conn", req.Conn.Name()), zap.Uint64("tag", req.Tag))
 		return "hello, " + name, nil
 	})

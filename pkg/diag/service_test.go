@@ -166,7 +166,7 @@ func TestSleepEndsWithConnection(t *testing.T) {
 	if _, err := conn.Call(t.Context(), stream.Request{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(served.InFlight()); n != 1 {
+	if n := len(served.OpenRequests()); n != 1 {
 		t.Errorf("%d requests in flight, want the sleeper", n)
 	}
 	served.Close() // leaves the stream itself open

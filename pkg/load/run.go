@@ -90,7 +90,7 @@ func Start(ctx context.Context, p Plan) (*Run, error) {
 const dialling = 32
 
 func (r *Run) dial() error {
-	ctx, cancel := context.WithTimeoutCause(r.ctx, r.plan.Timeout, errors.New("not connected in time"))
+	ctx, cancel := context.WithTimeoutCause(r.ctx, r.plan.Timeout, fmt.Errorf("not connected in time: %w", context.DeadlineExceeded))
 	defer cancel()
 	r.conns = make([]connection, r.plan.Conns)
 	errs := make([]error, len(r.conns))

@@ -52,7 +52,7 @@ func (l requestLister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if conn != "" && c.name != conn {
 			continue
 		}
-		for _, open := range c.conn.InFlight() {
+		for _, open := range c.conn.OpenRequests() {
 			if tag(open.Tag) && typ(open.Type) && channel(open.Channel) && (role == "any" || role == open.Role.String()) {
 				list = append(list, l.entry(c, open, now))
 			}

@@ -27,6 +27,7 @@ func New(cfg Config, options ...fx.Option) *fx.App {
 		fx.WithLogger(func(log *zap.Logger) fxevent.Logger {
 			l := &fxevent.ZapLogger{Logger: log.Named("fx")}
 			l.UseLogLevel(zap.DebugLevel)
+			l.UseErrorLevel(zap.DebugLevel) // Run returns what went wrong
 			return l
 		}),
 		Module,

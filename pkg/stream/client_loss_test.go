@@ -356,3 +356,22 @@ func TestClientEndsUnderUse(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// A call over a connection that is held open, but whose peer has gone, says so:
+// it is not this side that has closed it.
+func TestHeldConnectionWhosePeerHasGone(t *testing.T) {
+	exchanged(t, func(t *testing.T, x *exchange) {
+		c := x.client(ClientOptions{})
+		conn, release, err := c.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		x.far[0].Close()
+		<-conn.Done()
+		if _, err := conn.Call(t.Context(), Request{}); !errors.Is(err, ErrPeerEnded) || errors.Is(err, ErrClosed) {
+			t.Errorf("%v, want %v", err, ErrPeerEnded)
+		}
+		mustCall(t, c, "over a new one")
+	})
+}

@@ -71,7 +71,8 @@ func (ch *channel) init(number uint64, h Handler) {
 // [net.Conn], one descriptor as an [os.File], or two one-way streams made one by
 // [Join]. It reads and writes s until the connection has ended, and does not
 // close it: close s after Shutdown or Close has returned. (To have streams
-// dialled and closed, see [Client].) It does not block. The error, if any, names
+// dialled and closed, see [Client].) It may read ahead of the peer's EOF: only a
+// stream made by Join keeps such bytes for a next connection. It does not block. The error, if any, names
 // every option that is wrong.
 //
 // Where s has deadlines the connection uses them, and takes them back at the
@@ -161,9 +162,9 @@ func (c *Conn) Stats() Stats {
 	return s
 }
 
-// InFlight lists the requests of both roles that have no answer yet, in no
+// OpenRequests lists the requests of both roles that have no answer yet, in no
 // order. On a connection without an observer it does not know since when.
-func (c *Conn) InFlight() []OpenRequest {
+func (c *Conn) OpenRequests() []OpenRequest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := make([]OpenRequest, 0, c.inFlight+c.dispatch.active)

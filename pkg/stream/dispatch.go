@@ -49,7 +49,7 @@ type inbound struct {
 	ctx             context.Context // of the handler and of events
 }
 
-// Value finds the request itself, for FromContext and call-backs.
+// Value finds the request itself, for RequestFromContext and call-backs.
 func (in *inbound) Value(key any) any {
 	if key == (requestKey{}) {
 		return in

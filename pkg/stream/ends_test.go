@@ -67,7 +67,7 @@ var ends = []struct {
 	{
 		name: "no first byte", options: Options{FirstByteTimeout: 5 * time.Second},
 		end:   func(*testing.T, *Conn, *peer) { time.Sleep(5 * time.Second) },
-		cause: ErrTimeout, refused: ErrTimeout, reason: ReasonTimeout, err: ErrTimeout,
+		cause: ErrTimeLimit, refused: ErrTimeLimit, reason: ReasonTimeout, err: ErrTimeLimit,
 	},
 	{
 		name: "Close", end: func(t *testing.T, c *Conn, _ *peer) {
@@ -102,7 +102,7 @@ var ends = []struct {
 var errProtocol = errors.New("a *ProtocolError")
 
 func matches(err, target error) bool {
-	if target == errProtocol {
+	if target == errProtocol { //nolint:errorlint // this is how Is tells what it stands for
 		pe := (*ProtocolError)(nil)
 		return errors.As(err, &pe)
 	}
@@ -200,7 +200,7 @@ func TestEveryEndWakesEveryWaiter(t *testing.T) {
 			if s := c.Stats(); s.InFlight != 0 || s.Serving != 0 || s.Queued != 0 || s.QueuedBytes != 0 || s.Paused {
 				t.Errorf("left open: %+v", s)
 			}
-			if list := c.InFlight(); len(list) != 0 {
+			if list := c.OpenRequests(); len(list) != 0 {
 				t.Errorf("still listed: %v", list)
 			}
 		})
@@ -348,4 +348,31 @@ func TestDoneComesAfterAllOutcomes(t *testing.T) {
 			p.to.Close() // lets go of the reader
 		})
 	}
+}
+
+func TestLateAnswersAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := tap(EventCallLate, EventCallUnknown)
+		c, p := scripted(t, Options{Observer: seen})
+		call, err := c.Submit(deadline(t), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call.Cancel()
+		call.Cancel()
+		p.send(ok(2, "late"), ok(2, "twice"), Packet{Kind: KindResponse, Channel: 9, Tag: 2})
+		seen.next(deadline(t), t, EventCallLate)
+		seen.next(deadline(t), t, EventCallUnknown)
+		seen.next(deadline(t), t, EventCallUnknown)
+		if call.Outcome() != OutcomeCanceled {
+			t.Error(call.Outcome())
+		}
+		next := later(func() error { _, err := c.Call(deadline(t), Request{}); return err })
+		synctest.Wait()
+		p.wants(ask(2, 0, ""), ask(3, 0, "")) // the tag is not used again
+		p.send(notOK(3, "no"))
+		if err := <-next; outcomeOf(t, err) != OutcomeRejected {
+			t.Error(err)
+		}
+	})
 }

@@ -9,6 +9,9 @@ import (
 
 // Conditions that errors of this package match with [errors.Is].
 var (
+	// ErrRejected matches every call that the peer has answered not ok; its
+	// [*Error] has the flags and the payload.
+	ErrRejected = errors.New("rejected by the peer")
 	// ErrConnectionLost matches every call that failed because its connection
 	// ended before the answer came.
 	ErrConnectionLost = errors.New("connection lost")
@@ -22,8 +25,8 @@ var (
 	// ErrSlowConsumer is the cause when the peer took no bytes for
 	// Options.WriteTimeout.
 	ErrSlowConsumer = errors.New("slow consumer: the peer takes no bytes")
-	// ErrTimeout is the cause when a limit of time on the connection passed.
-	ErrTimeout = errors.New("connection time limit")
+	// ErrTimeLimit is the cause when a limit of time on the connection passed.
+	ErrTimeLimit = errors.New("connection time limit")
 )
 
 // Outcome is how a request ended. Every request, on either side, has exactly one.
@@ -55,7 +58,7 @@ func (o Outcome) String() string {
 // the request, on which side that was decided, and which request it was.
 //
 // errors.Is matches the cause: context.Canceled, context.DeadlineExceeded,
-// [ErrConnectionLost], [ErrClosed], [ErrRequestsEnded], [ErrPeerEnded] and so on.
+// [ErrRejected], [ErrConnectionLost], [ErrClosed], [ErrRequestsEnded], [ErrPeerEnded] and so on.
 type Error struct {
 	Outcome Outcome
 	Remote  bool   // the peer decided it: a rejection
@@ -101,9 +104,15 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is matches ErrConnectionLost for lost calls, whatever the cause was.
+// Is matches ErrRejected and ErrConnectionLost, whatever the cause was.
 func (e *Error) Is(target error) bool {
-	return target == ErrConnectionLost && e.Outcome == OutcomeLost
+	switch e.Outcome {
+	case OutcomeRejected:
+		return target == ErrRejected
+	case OutcomeLost:
+		return target == ErrConnectionLost
+	}
+	return false
 }
 
 func clip(b []byte, n int) []byte {

@@ -26,8 +26,10 @@ func serve(ln net.Listener, h stream.Handler) {
 			if err != nil {
 				return
 			}
-			<-conn.Received()
-			conn.Shutdown(context.Background())
+			<-conn.Received() // the peer has ended; what it asked is still answered, in time
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			defer cancel()
+			conn.Shutdown(ctx)
 		}()
 	}
 }
@@ -87,8 +89,9 @@ func ExampleMux() {
 
 	for typ := range uint64(4) {
 		resp, err := client.Call(context.Background(), stream.Request{Type: typ, Flags: 5, Payload: []byte("abc")})
-		if rejected := (*stream.Error)(nil); errors.As(err, &rejected) && rejected.Outcome == stream.OutcomeRejected {
-			fmt.Printf("type %d: not ok: %s\n", typ, rejected.Payload)
+		if errors.Is(err, stream.ErrRejected) {
+			e, _ := errors.AsType[*stream.Error](err) // every error of a call is one
+			fmt.Printf("type %d: not ok: %s\n", typ, e.Payload)
 			continue
 		}
 		fmt.Printf("type %d: flags %d, %s\n", typ, resp.Flags, resp.Payload)

@@ -18,8 +18,8 @@ type Request struct {
 	// Label names a call in errors, logs and listings; it is not sent. Empty
 	// means the default label, such as "rq_type=3,0b101,3bs".
 	Label string
-	// Idempotent lets a [Client] send the request again when the connection was
-	// lost after it had been sent.
+	// Idempotent lets [Client.Call] send the request again when the connection
+	// was lost after it had been sent.
 	Idempotent bool
 	// Buffer, if its capacity suffices, receives the response's payload, or that
 	// of the [*Error] of a rejection, so that a call allocates nothing. It belongs
@@ -110,10 +110,10 @@ func defaultLabel(typ, flags uint64, size int) string {
 
 type requestKey struct{}
 
-// FromContext returns the request that a handler's context belongs to, with its
+// RequestFromContext returns the request that a handler's context belongs to, with its
 // connection and tag. It serves code below a handler, such as the functions
 // that [Method.Handle] registers, which are not given the request itself.
-func FromContext(ctx context.Context) (Request, bool) {
+func RequestFromContext(ctx context.Context) (Request, bool) {
 	if in, ok := ctx.Value(requestKey{}).(*inbound); ok {
 		return in.request(), true
 	}

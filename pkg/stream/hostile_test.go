@@ -71,7 +71,7 @@ func TestHostileInput(t *testing.T) {
 					if !errors.As(c.Err(), &pe) || pe.Offset != in.offset || pe.Field != in.field || protocolReason(pe) != in.reason {
 						t.Errorf("ended by %v, want offset %d, field %s", c.Err(), in.offset, in.field)
 					}
-					if e := o.next(t.Context(), t, EventConnClosed); c.Reason() != in.reason || e.Reason != in.reason || e.Err != c.Err() {
+					if e := o.next(t.Context(), t, EventConnClosed); c.Reason() != in.reason || e.Reason != in.reason || !errors.Is(e.Err, c.Err()) {
 						t.Errorf("reason %v, event: %v, %v; want %v", c.Reason(), e.Reason, e.Err, in.reason)
 					}
 					if _, err := call.Wait(t.Context()); !errors.Is(err, ErrConnectionLost) || !errors.Is(err, c.Err()) {
@@ -113,7 +113,7 @@ func TestRealStrangers(t *testing.T) {
 	neighbour, _ := connected(t, "tcp", Options{}, Options{Handler: echo})
 	for name, hello := range map[string]func(net.Conn) error{
 		"HTTP": func(nc net.Conn) error {
-			req, err := http.NewRequest("POST", "http://localhost/metrics", bytes.NewReader(make([]byte, 1<<20)))
+			req, err := http.NewRequest(http.MethodPost, "http://localhost/metrics", bytes.NewReader(make([]byte, 1<<20)))
 			if err != nil {
 				return err
 			}
@@ -157,7 +157,7 @@ func TestFirstAnswerIsNoStranger(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// Looks like a TLS record of a ClientHello: 16 03 00 ab ab 01.
+		// Looks like a TLS record of a ClientHello: 16 03 00 ab cd 01.
 		payload := bytes.Repeat([]byte{0xab}, 20)
 		payload[2] = 1
 		p.sendPacket(notOK(3, string(payload)))

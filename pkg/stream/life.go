@@ -21,6 +21,7 @@ type life struct {
 	rejectNew         bool // the time for serving new requests while draining is over
 	receiveEnded      bool
 	streamEnd         bool // receiving ended without an EOF packet
+	peerFirst         bool // receiving ended before this side had begun to end
 	dead              bool // the end has begun that nothing delays
 	reported          bool // every outcome and the end itself have been reported
 	readerGone        bool // the reader does not read any more
@@ -239,6 +240,7 @@ func (c *Conn) receivingEnded(err error) {
 		return
 	}
 	l.receiveEnded, l.streamEnd = true, streamEnd
+	l.peerFirst = !l.ending && !l.halfClosing
 	if streamEnd {
 		cause = errStreamEnded
 	}

@@ -11,7 +11,7 @@ import (
 //
 // Its methods are called concurrently, from the goroutines that do the work and
 // with none of the engine's locks held, so they may use the connection's
-// inquiring methods (Name, Stats, InFlight); they must not block, and must not
+// inquiring methods (Name, Stats, OpenRequests); they must not block, and must not
 // call over the connection. Events of one request come in order; those of
 // different goroutines may overtake each other, Event.Time tells.
 type Observer interface {

@@ -78,12 +78,14 @@ type Options struct {
 	// this side has been sent. Default 1 s.
 	Linger time.Duration
 
-	// FirstByteTimeout, IdleTimeout (no packet in either direction and none
-	// awaited) and MaxAge end the connection. Zero means never, which is the
-	// default, since a quiet peer is legal.
+	// FirstByteTimeout ends a connection on which no packet has come by then.
+	// Zero, as for the next two, means never: a quiet peer is legal.
 	FirstByteTimeout time.Duration
-	IdleTimeout      time.Duration
-	MaxAge           time.Duration
+	// IdleTimeout ends, in order, a connection without a packet in either
+	// direction for so long, and without a request that waits for its answer.
+	IdleTimeout time.Duration
+	// MaxAge ends, in order, a connection that has been open for so long.
+	MaxAge time.Duration
 }
 
 var connSequence atomic.Uint64

@@ -170,3 +170,32 @@ func TestRejectionsThatCannotLeave(t *testing.T) {
 		}
 	})
 }
+
+// Quick handlers run though all places for handlers are taken, and free none of
+// them for the slow ones that wait.
+func TestInlineKeepsHandlerLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m := new(Mux)
+		m.Inline(0, "Echo", echo)
+		m.HandleFunc(1, "Slow", func(context.Context, Request) (Response, error) { <-release; return Response{}, nil })
+		c, p := newRawPeer(t, Options{Handler: m, MaxHandlers: 2})
+		for tag := range uint64(10) {
+			p.sendPacket(ask(2*tag, 1, ""))
+			p.sendPacket(ask(2*tag+1, 0, "quick"))
+			p.expect(ok(2*tag+1, "quick"))
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.Serving != 2 || s.Queued != 8 {
+			t.Errorf("%d handlers run, %d requests wait, want 2 and 8", s.Serving, s.Queued)
+		}
+		close(release)
+		var answers []Packet
+		for tag := range uint64(10) {
+			answers = append(answers, ok(2*tag, ""))
+		}
+		p.expect(answers...) // in any order
+		synctest.Wait()
+		atRest(t, c)
+	})
+}

@@ -65,7 +65,7 @@ func atRest(t testing.TB, conns ...*Conn) {
 			s := c.Stats()
 			return s.InFlight == 0 && s.Serving == 0 && s.Queued == 0 && s.QueuedBytes == 0 && s.SendQueued == 0 && !s.Paused
 		})
-		if list := c.InFlight(); len(list) != 0 {
+		if list := c.OpenRequests(); len(list) != 0 {
 			t.Errorf("still listed: %+v", list)
 		}
 	}

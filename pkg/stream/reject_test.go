@@ -160,7 +160,7 @@ var results = []result{
 
 	{"panic", func() (Response, error) { panic("secret") }, failed, RejectPanic},
 	{"panic with nil", func() (Response, error) { panic(nil) }, failed, RejectPanic},
-	{"runtime error", func() (Response, error) { var m map[int]int; m[1] = 1; return Response{}, nil }, failed, RejectPanic},
+	{"runtime error", func() (Response, error) { var m map[int]int; m[1] = 1; return Response{}, nil }, failed, RejectPanic}, //nolint:staticcheck // it panics on purpose
 	{"Goexit", func() (Response, error) { runtime.Goexit(); return Response{}, nil }, failed, RejectHandler},
 
 	{"flags too large", func() (Response, error) { return Response{Flags: 1 << 61}, nil }, failed, RejectResult},

@@ -23,6 +23,9 @@ func TestOneStreamSeveralConnections(t *testing.T) {
 				near, far := sockets(t, network)
 				defer near.Close()
 				defer far.Close()
+				if err := far.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+					t.Fatal(err)
+				}
 				stream := join(near)
 				const rounds = 5
 				var all []byte

@@ -160,7 +160,6 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 					c.writeFailed(done, err)
 					return
 				}
-				unflushed = false
 			}
 			var ok bool
 			if b, ok = c.nextBatch(done); !ok {

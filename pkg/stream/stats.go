@@ -56,7 +56,7 @@ func (s RequestState) String() string {
 	return [...]string{"queued", "running", "waiting", "given_up"}[s&3]
 }
 
-// OpenRequest is a request that has no answer yet, as [Conn.InFlight] lists it.
+// OpenRequest is a request that has no answer yet, as [Conn.OpenRequests] lists it.
 type OpenRequest struct {
 	Role    Role
 	State   RequestState

@@ -51,7 +51,8 @@ func (c *Conn) Submit(ctx context.Context, req Request) (*Call, error) {
 	return call, nil
 }
 
-// Go sends a request like Submit and calls done with its outcome. done runs on
+// Go sends a request like Submit and calls done with its outcome: the form that
+// costs the least. (Through a client: on the connection of [Client.Open].) done runs on
 // the connection's reader, or in Go itself when the request is refused: it must
 // not block. It may submit further requests only by Go, which then waits for
 // nothing: how many they become is up to done.
@@ -161,7 +162,7 @@ func (c *Conn) refusal(ctx context.Context) error {
 		if l.cause != nil {
 			return l.cause
 		}
-		if !l.ending && !l.halfClosing {
+		if l.peerFirst {
 			return ErrPeerEnded
 		}
 		return ErrClosed

@@ -51,7 +51,7 @@ func (m *tagModel) check() {
 
 // Random operations with tags that ascend, one of which is never answered.
 func TestTagTableModel(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		m := &tagModel{t: t, want: make(map[uint64]*uint64)}
 		next := uint64(firstTag)

@@ -15,12 +15,12 @@ func (c *Conn) startTimers() {
 			quiet := c.stats.PacketsReceived == 0 && !c.life.dead
 			c.mu.Unlock()
 			if quiet {
-				c.end(ReasonTimeout, fmt.Errorf("%w: no packet came within %v of opening", ErrTimeout, d))
+				c.end(ReasonTimeout, fmt.Errorf("%w: no packet came within %v of opening", ErrTimeLimit, d))
 			}
 		})
 	}
 	if d := c.opts.MaxAge; d > 0 {
-		c.after(d, func() { c.shutdown(fmt.Errorf("%w: open for %v", ErrTimeout, d), ReasonTimeout) })
+		c.after(d, func() { c.shutdown(fmt.Errorf("%w: open for %v", ErrTimeLimit, d), ReasonTimeout) })
 	}
 	if d := c.opts.IdleTimeout; d > 0 {
 		c.lastActive = time.Now()
@@ -44,7 +44,7 @@ func (c *Conn) checkIdle() {
 		return
 	}
 	c.mu.Unlock()
-	c.shutdown(fmt.Errorf("%w: idle for %v", ErrTimeout, limit), ReasonTimeout)
+	c.shutdown(fmt.Errorf("%w: idle for %v", ErrTimeLimit, limit), ReasonTimeout)
 }
 
 // touch notes that a packet came or went. mu is held.

@@ -15,7 +15,7 @@ func endsAfter(t *testing.T, c *Conn, opened time.Time, want time.Duration) {
 	if took := time.Since(opened); took != want {
 		t.Errorf("ended after %v, want %v", took, want)
 	}
-	if c.Reason() != ReasonTimeout || !errors.Is(c.Err(), ErrTimeout) {
+	if c.Reason() != ReasonTimeout || !errors.Is(c.Err(), ErrTimeLimit) {
 		t.Errorf("ended by %v: %v", c.Reason(), c.Err())
 	}
 }
@@ -104,7 +104,7 @@ func TestMaxAge(t *testing.T) {
 		c, p := newRawPeer(t, Options{MaxAge: time.Minute, Linger: time.Second})
 		call := submit(t, c, 0)
 		time.Sleep(90 * time.Second)
-		if _, err := c.Submit(t.Context(), Request{}); !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrClosed) {
+		if _, err := c.Submit(t.Context(), Request{}); !errors.Is(err, ErrTimeLimit) && !errors.Is(err, ErrClosed) {
 			t.Errorf("a call after the age limit: %v", err)
 		}
 		p.sendPacket(ok(call.Tag(), "in time"))

@@ -16,7 +16,7 @@ import (
 type Method[Q, R any] struct {
 	Type     uint64
 	Name     string
-	Channel  uint64
+	Channel  uint64   // where requests go; the mux must be that channel's, see Options.Channels
 	Request  Codec[Q] // zero: see Codec
 	Response Codec[R] // zero: see Codec
 
@@ -118,7 +118,7 @@ func (m Method[Q, R]) Submit(ctx context.Context, to Caller, q Q) (*TypedCall[Q,
 
 // Handle registers fulfil on the mux under the method's number and name. A
 // request that does not decode, and an error of fulfil, are answered not ok.
-// Code in fulfil finds the connection and the tag by [FromContext].
+// Code in fulfil finds the connection and the tag by [RequestFromContext].
 func (m Method[Q, R]) Handle(mux *Mux, fulfil func(ctx context.Context, q Q) (R, error)) {
 	if fulfil == nil {
 		mux.HandleFunc(m.Type, m.Name, nil) // which panics, now and not when a request comes

@@ -213,7 +213,7 @@ func TestMethodSubmit(t *testing.T) {
 	var mux Mux
 	m := Method[codecPoint, codecPoint]{Type: 40, Name: "Shift"}
 	m.Handle(&mux, func(ctx context.Context, p codecPoint) (codecPoint, error) {
-		if req, ok := FromContext(ctx); !ok || req.Type != 40 || req.Flags != p.Flags() || req.Conn == nil {
+		if req, ok := RequestFromContext(ctx); !ok || req.Type != 40 || req.Flags != p.Flags() || req.Conn == nil {
 			return codecPoint{}, errors.New("the handler's context does not lead to its request")
 		}
 		return shifted(ctx, p)
@@ -240,7 +240,7 @@ func TestMethodSubmit(t *testing.T) {
 	if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeRejected || string(e.Payload) != textFailed {
 		t.Errorf("%v, want it rejected with %q", err, textFailed)
 	}
-	if _, ok := FromContext(ctx); ok {
+	if _, ok := RequestFromContext(ctx); ok {
 		t.Error("a request was found in a context that has none")
 	}
 }
