@@ -376,3 +376,14 @@ func TestLateAnswersAreDropped(t *testing.T) {
 		}
 	})
 }
+
+// Nobody need want the outcome of a request.
+func TestGoWithoutDone(t *testing.T) {
+	a, _ := connected(t, "pipe", Options{}, Options{Handler: echo})
+	a.Go(t.Context(), Request{}, nil)
+	a.Go(t.Context(), Request{Flags: 1 << 63}, nil) // refused
+	if _, err := a.Call(deadline(t), Request{}); err != nil {
+		t.Error(err)
+	}
+	atRest(t, a)
+}

@@ -288,6 +288,9 @@ func TestNoLimits(t *testing.T) {
 		}
 	}
 	for _, length := range []uint64{1 << 39, 1<<61 - 100, math.MaxInt64, math.MaxUint64} {
+		if _, n, need, err := ParsePacket(append(AppendUint(nil, length), 2, 2, 1), math.MaxInt); n != 0 || (err == nil && need < 1<<39) {
+			t.Errorf("length %d: %d bytes parsed, %d needed, %v", length, n, need, err)
+		}
 		ours, far := sockets(t, "tcp")
 		c := mustConn(t, ours, o)
 		before := heap()

@@ -12,8 +12,9 @@ import (
 // Its methods are called concurrently, from the goroutines that do the work and
 // with none of the engine's locks held, so they may use the connection's
 // inquiring methods (Name, Stats, OpenRequests); they must not block, and must not
-// call over the connection. Events of one request come in order; those of
-// different goroutines may overtake each other, Event.Time tells.
+// call over the connection. Events come from the goroutines in which they happen,
+// so they may overtake each other, also those of one request: a quick answer's
+// call_done may come before call_submitted. Event.Time tells.
 type Observer interface {
 	// Events says which kinds the observer wants. It is asked once for each
 	// connection; kinds that nobody wants cost nothing.

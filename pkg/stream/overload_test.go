@@ -57,7 +57,7 @@ func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
 		release := make(chan struct{})
 		o := tap(EventPaused, EventResumed)
 		ours, peer := net.Pipe()
-		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 2, Observer: o, Handler: HandlerFunc(
+		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 2, Observer: o, WriteTimeout: 24 * time.Hour, Handler: HandlerFunc(
 			func(context.Context, Request) (Response, error) { <-release; return Response{}, nil },
 		)})
 		send := func(packets ...Packet) {
@@ -76,9 +76,12 @@ func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
 			return p
 		}
 
+		// A rejection that the peer does not take yet holds up what is sent behind it.
+		send(Packet{Channel: 9, Tag: 2})
+		synctest.Wait()
 		send(Packet{Tag: 2}, Packet{Tag: 3}, Packet{Tag: 4}, Packet{Tag: 5})
 		synctest.Wait()
-		if s := c.Stats(); !s.Paused || s.Serving != 1 || s.Queued != 2 || s.ResponsesSent != 0 {
+		if s := c.Stats(); !s.Paused || s.Serving != 1 || s.Queued != 2 || s.ResponsesSent != 1 {
 			t.Errorf("not slowed: %+v", s)
 		}
 		o.next(t.Context(), t, EventPaused)
@@ -90,6 +93,9 @@ func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
 		}
 		if e := o.next(t.Context(), t, EventResumed); e.Duration != time.Hour {
 			t.Errorf("paused for %v", e.Duration)
+		}
+		if p := receive(); p.Channel != 9 {
+			t.Errorf("got %v, want the rejection", p)
 		}
 		if p := receive(); p.Kind != KindRequest || p.Type != 9 {
 			t.Errorf("got %v, want the call", p)

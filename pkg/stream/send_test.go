@@ -91,6 +91,7 @@ func TestFlushDelay(t *testing.T) {
 		w.happened(t, "110ms 14")
 
 		submit(t, c, 10)
+		synctest.Wait()
 		submit(t, c, flushSize) // no need to wait for more
 		synctest.Wait()
 		if got := len(w.all); got != 4*14+14+flushSize+6 {

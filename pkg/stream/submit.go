@@ -55,8 +55,11 @@ func (c *Conn) Submit(ctx context.Context, req Request) (*Call, error) {
 // costs the least. (Through a client: on the connection of [Client.Open].) done runs on
 // the connection's reader, or in Go itself when the request is refused: it must
 // not block. It may submit further requests only by Go, which then waits for
-// nothing: how many they become is up to done.
+// nothing: how many they become is up to done. A nil done is fine.
 func (c *Conn) Go(ctx context.Context, req Request, done func(Response, error)) {
+	if done == nil {
+		done = func(Response, error) {}
+	}
 	call := &Call{notify: done}
 	call.fill(c, &req)
 	if err := c.submit(ctx, call, req.Payload); err != nil {
