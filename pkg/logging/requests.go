@@ -78,8 +78,18 @@ func (l *Observer) callDone(ctx context.Context, e *stream.Event) {
 
 func (l *Observer) isSlow(e *stream.Event) bool { return l.slow > 0 && e.Duration >= l.slow }
 
-// request writes a line about a request, of either side.
+// request writes a line about a request, of either side, if its level is on.
 func (l *Observer) request(ctx context.Context, e *stream.Event, level zapcore.Level, message string, more ...zap.Field) {
+	if l.log.Core().Enabled(level) {
+		l.requestLine(ctx, e, level, message, more...)
+	}
+}
+
+// requestLine keeps the fields in a frame of its own: handlers' goroutines are
+// young, and a large frame, even unused, makes each of them grow its stack.
+//
+//go:noinline
+func (l *Observer) requestLine(ctx context.Context, e *stream.Event, level zapcore.Level, message string, more ...zap.Field) {
 	line := l.log.Check(level, message)
 	if line == nil {
 		return
