@@ -37,12 +37,8 @@ func blame(e *stream.Event) (zapcore.Level, string) {
 	switch e.Rejection {
 	case stream.RejectBusy:
 		return zapcore.WarnLevel, "request rejected, too many wait"
-	case stream.RejectResult:
+	case stream.RejectHandler, stream.RejectResult:
 		return zapcore.ErrorLevel, "request failed"
-	case stream.RejectHandler:
-		if _, chosen := errors.AsType[*stream.Rejection](e.Err); !chosen {
-			return zapcore.ErrorLevel, "request failed"
-		}
 	}
 	return zapcore.InfoLevel, "request rejected"
 }

@@ -36,7 +36,6 @@ type Observer struct {
 	conns    connections
 	traceID  func(context.Context) (string, bool)
 
-	rejected  [stream.NumRejectReasons]prometheus.Counter
 	closed    [stream.NumReasons]prometheus.Counter
 	opened    prometheus.Counter
 	panics    prometheus.Counter
@@ -68,11 +67,6 @@ func New(reg prometheus.Registerer, o Options) (*Observer, error) {
 	m.conns.init()
 	m.requests.init(o.Types)
 
-	rejected := counters("pktsvc_requests_rejected_total",
-		"Requests of peers that were not answered ok, by reason.", "reason")
-	for r := stream.RejectNone + 1; r < stream.NumRejectReasons; r++ {
-		m.rejected[r] = rejected.WithLabelValues(r.String())
-	}
 	closed := counters("pktsvc_connections_closed_total",
 		"Connections that have ended, by reason.", "reason")
 	for r := stream.ReasonNone + 1; r < stream.NumReasons; r++ {
@@ -86,7 +80,7 @@ func New(reg prometheus.Registerer, o Options) (*Observer, error) {
 		"Responses of peers that nobody waited for: late (the call had been given up) or unknown (they answer no request).", "reason")
 	m.late, m.unknown = responses.WithLabelValues("late"), responses.WithLabelValues("unknown")
 	m.collected = []prometheus.Collector{
-		m.requests.total, m.requests.duration, rejected, closed, m.opened, m.panics, m.dropped, responses,
+		m.requests.total, m.requests.rejected, m.requests.duration, closed, m.opened, m.panics, m.dropped, responses,
 	}
 	if reg != nil {
 		if err := reg.Register(m); err != nil {
@@ -116,13 +110,11 @@ func (m *Observer) Observe(ctx context.Context, e stream.Event) {
 		m.done(ctx, stream.RoleClient, &e)
 	case stream.EventRequestDone:
 		m.done(ctx, stream.RoleServer, &e)
-		m.reject(e.Rejection)
 		if _, panicked := errors.AsType[*stream.PanicError](e.Err); panicked {
 			m.panics.Inc()
 		}
 	case stream.EventRequestRejected: // it never began, so it has no duration
-		m.requests.of(e.Packet.Type, stream.RoleServer).count(e.Outcome)
-		m.reject(e.Rejection)
+		m.requests.of(e.Packet.Type, stream.RoleServer).count(&e)
 	case stream.EventRequestDropped:
 		m.dropped.Inc()
 	case stream.EventCallLate:
@@ -142,7 +134,7 @@ func (m *Observer) Observe(ctx context.Context, e stream.Event) {
 
 func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) {
 	s := m.requests.of(e.Packet.Type, role)
-	s.count(e.Outcome)
+	s.count(e)
 	seconds := e.Duration.Seconds()
 	if m.traceID != nil {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
@@ -151,12 +143,6 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 		}
 	}
 	s.duration.Observe(seconds)
-}
-
-func (m *Observer) reject(r stream.RejectReason) {
-	if c := m.rejected[r]; c != nil { // none for RejectNone
-		c.Inc()
-	}
 }
 
 const exemplarLabel = "trace_id"

@@ -13,6 +13,7 @@ const numRoles = int(stream.RoleServer) + 1
 // requests are the series of requests. After init it is only read.
 type requests struct {
 	total    *prometheus.CounterVec
+	rejected *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
 	types map[uint64]*typeSeries
@@ -24,8 +25,9 @@ type typeSeries [numRoles]requestSeries
 
 // requestSeries are the series of one request type in one role.
 type requestSeries struct {
-	outcomes [stream.NumOutcomes]prometheus.Counter
-	duration histogram
+	outcomes   [stream.NumOutcomes]prometheus.Counter
+	rejections [stream.NumRejectReasons]prometheus.Counter // role server only
+	duration   histogram
 }
 
 // histogram is what a child of a HistogramVec can do.
@@ -46,6 +48,9 @@ func (r *requests) init(types map[uint64]string) {
 	r.total = counters("pktsvc_requests_total",
 		"Requests that have ended, by type, role of this side and outcome. Role server includes those rejected before a handler ran.",
 		"type", "role", "outcome")
+	r.rejected = counters("pktsvc_requests_rejected_total",
+		"Requests of peers that were not answered ok, by type and reason.",
+		"type", "reason")
 	r.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "pktsvc_request_duration_seconds",
 		Help: "Time from the beginning of a request to its outcome: role client from the call to the answer, " +
@@ -67,6 +72,9 @@ func (r *requests) init(types map[uint64]string) {
 // bind makes all series of a type.
 func (r *requests) bind(name string) *typeSeries {
 	s := new(typeSeries)
+	for reason := stream.RejectNone + 1; reason < stream.NumRejectReasons; reason++ {
+		s[stream.RoleServer].rejections[reason] = r.rejected.WithLabelValues(name, reason.String())
+	}
 	for i := range s {
 		role := stream.Role(i).String()
 		for o := stream.OutcomePending + 1; o < stream.NumOutcomes; o++ {
@@ -84,8 +92,11 @@ func (r *requests) of(typ uint64, role stream.Role) *requestSeries {
 	return &r.other[role]
 }
 
-func (s *requestSeries) count(o stream.Outcome) {
-	if c := s.outcomes[o]; c != nil { // none for OutcomePending
+func (s *requestSeries) count(e *stream.Event) {
+	if c := s.outcomes[e.Outcome]; c != nil { // none for OutcomePending
+		c.Inc()
+	}
+	if c := s.rejections[e.Rejection]; c != nil { // none for RejectNone
 		c.Inc()
 	}
 }

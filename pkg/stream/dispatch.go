@@ -284,11 +284,11 @@ func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason
 	p = Packet{Kind: KindResponse, OK: true, Channel: in.channel.number, Tag: in.tag, Flags: resp.Flags, Payload: resp.Payload}
 	failed := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: payloadFailed}
 	if err != nil {
-		reason = RejectHandler
 		rejection := (*Rejection)(nil)
 		panicked := (*PanicError)(nil)
 		switch {
 		case errors.As(err, &rejection) && rejection != nil:
+			reason = RejectDeclined
 			p.OK, p.Flags, p.Payload = false, rejection.Flags, rejection.Payload
 		case errors.As(err, &panicked):
 			return failed, RejectPanic, err
@@ -297,7 +297,7 @@ func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason
 		case errors.Is(err, errUndecodable):
 			return failed, RejectUndecodable, err
 		default:
-			return failed, reason, err
+			return failed, RejectHandler, err
 		}
 	}
 	if verr := p.validate(); verr != nil {

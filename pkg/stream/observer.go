@@ -115,7 +115,8 @@ const (
 	RejectBusy                        // too many accepted requests wait
 	RejectUnknownType                 // the mux has no handler for the type
 	RejectUndecodable                 // the typed request could not be decoded
-	RejectHandler                     // the handler returned an error
+	RejectDeclined                    // the handler said no, by a [Rejection]: the caller's fault, or a normal answer
+	RejectHandler                     // the handler returned another error
 	RejectPanic                       // the handler panicked
 	RejectResult                      // the handler's response does not fit a packet
 	NumRejectReasons                  // the number of reasons, for tables
@@ -123,7 +124,7 @@ const (
 
 var rejectNames = [NumRejectReasons]string{
 	"none", "no_handler", "requests_ended", "unknown_channel", "tag_in_use", "busy",
-	"unknown_type", "undecodable", "handler_error", "panic", "bad_result",
+	"unknown_type", "undecodable", "declined", "handler_error", "panic", "bad_result",
 }
 
 // String returns a short name, fit for a metric's label.

@@ -144,11 +144,11 @@ var results = []result{
 	{"flags and bytes", func() (Response, error) { return Response{Flags: 3, Payload: []byte("xy")}, nil }, Packet{Flags: 3, OK: true, Payload: []byte("xy")}, RejectNone},
 
 	{"error", func() (Response, error) { return Response{Flags: 1, Payload: []byte("secret")}, errors.New("secret") }, failed, RejectHandler},
-	{"Reject", func() (Response, error) { return Response{}, Reject("no %d", 5) }, notOK(0, "no 5"), RejectHandler},
+	{"Reject", func() (Response, error) { return Response{}, Reject("no %d", 5) }, notOK(0, "no 5"), RejectDeclined},
 	{"wrapped rejection", func() (Response, error) {
 		return Response{}, fmt.Errorf("secret: %w", &Rejection{Flags: 1<<61 - 1, Payload: []byte("p")})
-	}, Packet{Flags: 1<<61 - 1, Payload: []byte("p")}, RejectHandler},
-	{"empty rejection", func() (Response, error) { return Response{}, &Rejection{} }, notOK(0, ""), RejectHandler},
+	}, Packet{Flags: 1<<61 - 1, Payload: []byte("p")}, RejectDeclined},
+	{"empty rejection", func() (Response, error) { return Response{}, &Rejection{} }, notOK(0, ""), RejectDeclined},
 	{"nil rejection", func() (Response, error) { return Response{}, (*Rejection)(nil) }, failed, RejectPanic},
 	{"wrapped nil rejection", func() (Response, error) { return Response{}, fmt.Errorf("secret: %w", (*Rejection)(nil)) }, failed, RejectHandler},
 	{"nil error of another type", func() (Response, error) { return Response{}, (*Error)(nil) }, failed, RejectPanic},

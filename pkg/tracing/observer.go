@@ -2,7 +2,6 @@ package tracing
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -235,11 +234,8 @@ func errorType(e *stream.Event) string {
 // caused, which leave the status of a server's span unset.
 func ownFault(e *stream.Event) bool {
 	switch e.Rejection {
-	case stream.RejectPanic, stream.RejectResult, stream.RejectBusy:
+	case stream.RejectHandler, stream.RejectPanic, stream.RejectResult, stream.RejectBusy:
 		return true
-	case stream.RejectHandler:
-		_, chosen := errors.AsType[*stream.Rejection](e.Err)
-		return !chosen
 	}
 	return false
 }

@@ -208,7 +208,7 @@ func TestFailures(t *testing.T) {
 	}{
 		{"our fault", stream.Request{Type: typeFail}, [2]string{"rejected", "handler_error"}, [2]codes.Code{codes.Error, codes.Error}, "the disk \uFFFD is full", "Fail"},
 		{"panic", stream.Request{Type: typePanic}, [2]string{"rejected", "panic"}, [2]codes.Code{codes.Error, codes.Error}, "handler panicked: on purpose", "Panic"},
-		{"the caller's fault", stream.Request{Type: typeRefuse}, [2]string{"rejected", "handler_error"}, [2]codes.Code{codes.Error, codes.Unset}, "", "Refuse"},
+		{"the caller's fault", stream.Request{Type: typeRefuse}, [2]string{"rejected", "declined"}, [2]codes.Code{codes.Error, codes.Unset}, "", "Refuse"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
