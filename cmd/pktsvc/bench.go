@@ -24,6 +24,7 @@ type benchmark struct {
 	data         string
 	fixed        bool // data was given
 	verify, json bool
+	admin        string // where metrics of the calls are served; empty for nowhere
 }
 
 func newBenchCommand() *cobra.Command {
@@ -68,6 +69,7 @@ connection, or all were lost.`,
 	flags.Float64Var(&b.plan.Rate, "rate", 0, "requests per second on all connections together (default as many as go)")
 	flags.DurationVar(&b.plan.Timeout, "timeout", load.DefaultTimeout, "how long to wait for a connection, and for an answer")
 	flags.BoolVar(&b.verify, "verify", true, "verify the answers of types 0 to 7")
+	flags.StringVar(&b.admin, "admin", "", "HOST:PORT where /metrics and profiles of this side are served; calls are then traced and logged, too")
 	flags.BoolVar(&b.json, "json", false, "the report as one JSON object")
 	_ = cmd.MarkFlagRequired("addr") // the flag exists
 	cmd.MarkFlagsMutuallyExclusive("duration", "requests")
@@ -107,6 +109,11 @@ func (b *benchmark) run(cmd *cobra.Command) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)() // a second signal ends the program at once
+	observed, err := b.observe(ctx, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer observed()
 	run, err := load.Start(ctx, b.plan)
 	if err != nil {
 		return dialError(&b.addr, err)

@@ -24,7 +24,7 @@ func TestAdminPages(t *testing.T) {
 		{"/livez", 200, `"ready"`},
 		{"/startupz", 200, `"ready"`},
 		{"/readyz", 200, `"ready"`},
-		{"/metrics", 200, "pktsvc_server_ready 1"},
+		{"/metrics", 200, `pktsvc_server_state{state="ready"} 1`},
 		{"/metrics", 200, "go_goroutines"},
 		{"/metrics", 200, `pktsvc_server_connections_refused_total{reason="connections"} 0`},
 		{"/version", 200, `"go": "go1.`},

@@ -195,8 +195,12 @@ const (
 // passes.
 func (c Config) StopTimeout() time.Duration {
 	c.setDefaults()
-	d := c.Drain
-	return d.Delay + d.Timeout + d.Linger + lingerSlack + forceTimeout + c.afterDrain() + stopSpare
+	return c.drainBudget() + forceTimeout + c.afterDrain() + stopSpare
+}
+
+// drainBudget is what the steps of an orderly drain may take together.
+func (c Config) drainBudget() time.Duration {
+	return c.Drain.Delay + c.Drain.Timeout + c.Drain.Linger + lingerSlack
 }
 
 // afterDrain is the part of the stop timeout that the drain leaves to others.

@@ -2,28 +2,19 @@ package server
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// counters are the metrics of the server itself; those of connections and
-// requests are pkg/metrics'.
+// counters are the metrics of serving; those of connections and requests are
+// pkg/metrics'.
 type counters struct {
 	refused      *prometheus.CounterVec
 	acceptErrors prometheus.Counter
 }
 
-// newRegistry makes the registry behind /metrics.
-func newRegistry() (*prometheus.Registry, error) {
-	r := prometheus.NewRegistry()
-	return r, errors.Join(
-		r.Register(collectors.NewGoCollector()),
-		r.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
-	)
-}
-
-func newCounters(r *prometheus.Registry, h *health, limits frozen) (*counters, error) {
+func newCounters(r *prometheus.Registry, h *health, cfg frozen) (*counters, error) {
 	c := &counters{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pktsvc_server_connections_refused_total",
@@ -37,30 +28,44 @@ func newCounters(r *prometheus.Registry, h *health, limits frozen) (*counters, e
 	for _, why := range []refusal{refusedTotal, refusedPeer, refusedFailed} {
 		c.refused.WithLabelValues(string(why)) // shown from the start
 	}
-	build := ReadBuild()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "pktsvc_build_info",
-		Help:        "Always 1; its labels say which build runs.",
-		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.Go},
-	})
-	info.Set(1)
-	ready := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pktsvc_server_ready",
-		Help: "1 while the server is ready for new work, else 0.",
-	}, func() float64 {
-		if h.state.Load() == stateReady {
-			return 1
-		}
-		return 0
-	})
-	limit := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "pktsvc_server_connections_limit",
-		Help: "Connections that may be open at a time.",
-	})
-	limit.Set(float64(limits.Limits.Connections))
+	limit := gauge("pktsvc_server_connections_limit", "Connections that may be open at a time.",
+		func() float64 { return float64(cfg.Limits.Connections) })
+	budget := gauge("pktsvc_server_drain_budget_seconds", "How long a drain takes at most, before it is forced.",
+		func() float64 { return cfg.drainBudget().Seconds() })
+	began := gauge("pktsvc_server_drain_started_timestamp_seconds", "When the drain began, in seconds since 1970; 0 while there is none.",
+		func() float64 {
+			if ns := h.drainBegan.Load(); ns > 0 {
+				return float64(ns) / float64(time.Second)
+			}
+			return 0
+		})
 	var errs []error
-	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, info, ready, limit} {
+	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, limit, budget, began, stateGauges{h}} {
 		errs = append(errs, r.Register(m))
 	}
 	return c, errors.Join(errs...)
+}
+
+func gauge(name, help string, value func() float64) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+}
+
+var stateDesc = prometheus.NewDesc("pktsvc_server_state",
+	"1 for the state that the server is in, else 0: starting, ready, or draining.",
+	[]string{"state"}, nil)
+
+// stateGauges shows the state of the server, of which one is in force at a time.
+type stateGauges struct{ health *health }
+
+func (stateGauges) Describe(ch chan<- *prometheus.Desc) { ch <- stateDesc }
+
+func (s stateGauges) Collect(ch chan<- prometheus.Metric) {
+	now := s.health.state.Load()
+	for state, name := range stateNames {
+		value := 0.0
+		if int32(state) == now {
+			value = 1
+		}
+		ch <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, value, name)
+	}
 }

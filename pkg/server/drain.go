@@ -49,7 +49,7 @@ func (p *PacketServer) stop(ctx context.Context) error {
 	budget := p.budgets(ctx)
 
 	d.step("not_ready", func() bool {
-		p.health.set(stateDraining)
+		p.health.drain(d.began)
 		return true
 	})
 	if budget.Delay > 0 {

@@ -3,10 +3,14 @@ package server
 import (
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // health is where the server stands in its life.
-type health struct{ state atomic.Int32 }
+type health struct {
+	state      atomic.Int32
+	drainBegan atomic.Int64 // in Unix nanoseconds; 0 before
+}
 
 const (
 	stateStarting int32 = iota // not all listeners are open
@@ -17,6 +21,11 @@ const (
 var stateNames = [...]string{"starting", "ready", "draining"}
 
 func (h *health) set(state int32) { h.state.Store(state) }
+
+func (h *health) drain(began time.Time) {
+	h.drainBegan.Store(began.UnixNano())
+	h.set(stateDraining)
+}
 
 // What the probes of /livez, /startupz and /readyz ask.
 func alive(int32) bool         { return true }

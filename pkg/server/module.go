@@ -22,25 +22,26 @@ import (
 // errors. The app's stop timeout must not be below [Config.StopTimeout]. See [New], which
 // sees to that.
 var Module = fx.Module("pktsvc",
-	fx.Provide(freeze),
-	logModule,
-	metricsModule,
-	observersModule,
-	adminModule,
-	packetsModule,
+	observationModule,
+	fx.Module("admin", fx.Provide(newPages, newAdminServer)),
+	fx.Module("packets",
+		fx.Provide(newHealth, newCounters, newPacketServer),
+		fx.Invoke(func(*PacketServer) {}),
+	),
 )
 
-var (
-	logModule = fx.Module("log", fx.Provide(newLoggers, newSampling))
+// clientModule is the part of Module that a program has use for that only calls.
+var clientModule = fx.Module("pktsvc-client",
+	observationModule,
+	fx.Module("admin", fx.Provide(newClientPages, newAdminServer)),
+)
 
-	metricsModule = fx.Module("metrics", fx.Provide(newRegistry, newCounters))
-
-	adminModule = fx.Module("admin", fx.Provide(newPages, newAdminServer))
-
-	packetsModule = fx.Module("packets",
-		fx.Provide(newServices, newHealth, newConnectionsOf, newPacketServer),
-		fx.Invoke(func(*PacketServer) {}),
-	)
+// observationModule is what both are observed by.
+var observationModule = fx.Options(
+	fx.Provide(freeze, newServices, newConnectionsOf),
+	fx.Module("log", fx.Provide(newLoggers, newSampling)),
+	fx.Module("metrics", fx.Provide(newRegistry)),
+	observersModule,
 )
 
 // frozen is a Config that is valid and has its defaults.
@@ -62,18 +63,29 @@ type pagesParams struct {
 	fx.In
 
 	Config   frozen
-	Health   *health
 	Registry *prometheus.Registry
 	Level    zap.AtomicLevel
 	Log      *zap.Logger
 	Sampling *sampling
 	Logging  *logging.Observer
-	Conns    *connections
-	Services services
 }
 
-// newPages lists what the admin server shows.
-func newPages(in pagesParams) pages {
+// newPages lists what the admin server of a server shows.
+func newPages(in pagesParams, health *health, conns *connections, services services) pages {
+	return append(pages{
+		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
+		{path: "/startupz", about: "every listener has been opened", serve: health.probe(started), open: true},
+		{path: "/readyz", about: "new work may be sent here", serve: health.probe(ready), open: true},
+		{path: "/connz", about: "open and recently closed connections (?state= name= peer= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
+		{path: "/requestz", about: "requests in flight (?conn= tag= type= channel= role= limit=)", serve: requestLister{conns, services}},
+		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
+	}, in.shared()...)
+}
+
+// newClientPages lists what that of a client shows.
+func newClientPages(in pagesParams) pages { return in.shared() }
+
+func (in pagesParams) shared() pages {
 	metrics := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		Registry:            in.Registry,
@@ -82,12 +94,6 @@ func newPages(in pagesParams) pages {
 	}))
 	return pages{
 		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metrics, open: true},
-		{path: "/livez", about: "the process is alive", serve: in.Health.probe(alive), open: true},
-		{path: "/startupz", about: "every listener has been opened", serve: in.Health.probe(started), open: true},
-		{path: "/readyz", about: "new work may be sent here", serve: in.Health.probe(ready), open: true},
-		{path: "/connz", about: "open and recently closed connections (?state= name= peer= reason= sort= limit=)", serve: http.HandlerFunc(in.Conns.serveConnz)},
-		{path: "/requestz", about: "requests in flight (?conn= tag= type= channel= role= limit=)", serve: requestLister{in.Conns, in.Services}},
-		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/log/level", about: "log level; PUT level=debug changes it", serve: in.Level},
 		{path: "/log/trace", about: "packet trace by connection; PUT conn=NAME&on=true changes it, or all=true&on=true", serve: traceSwitch{in.Logging}},

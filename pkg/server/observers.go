@@ -99,7 +99,7 @@ func newLogging(in loggingParams) (*logging.Observer, error) {
 var tracingModes = map[string]tracing.Mode{"auto": tracing.Auto, "on": tracing.On, "off": tracing.Off}
 
 // newProvider sets tracing up, and flushes it at the end in a time of its own.
-func newProvider(cfg frozen, log *zap.Logger, sampling *sampling, life fx.Lifecycle) (*tracing.Provider, error) {
+func newProvider(cfg frozen, log *zap.Logger, sampling *sampling, r *prometheus.Registry, life fx.Lifecycle) (*tracing.Provider, error) {
 	log = sampling.of(log.Named("tracing"))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing has a problem", zap.Error(err)) }))
 	provider, err := tracing.NewProvider(context.Background(), tracing.ProviderOptions{
@@ -108,6 +108,9 @@ func newProvider(cfg frozen, log *zap.Logger, sampling *sampling, life fx.Lifecy
 		Version: ReadBuild().Version,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := r.Register(spanCounters{provider}); err != nil {
 		return nil, err
 	}
 	life.Append(fx.StopHook(func(ctx context.Context) {

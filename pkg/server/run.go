@@ -24,16 +24,20 @@ func New(cfg Config, options ...fx.Option) *fx.App {
 	return fx.New(
 		fx.Supply(cfg),
 		fx.StopTimeout(cfg.StopTimeout()),
-		fx.WithLogger(func(log *zap.Logger) fxevent.Logger {
-			l := &fxevent.ZapLogger{Logger: log.Named("fx")}
-			l.UseLogLevel(zap.DebugLevel)
-			l.UseErrorLevel(zap.DebugLevel) // Run returns what went wrong
-			return l
-		}),
+		appLogger,
 		Module,
 		fx.Options(options...),
 	)
 }
+
+// appLogger makes fx tell of itself at the level debug: what goes wrong is
+// returned as an error.
+var appLogger = fx.WithLogger(func(log *zap.Logger) fxevent.Logger {
+	l := &fxevent.ZapLogger{Logger: log.Named("fx")}
+	l.UseLogLevel(zap.DebugLevel)
+	l.UseErrorLevel(zap.DebugLevel)
+	return l
+})
 
 // Run starts the app, waits until a signal or an [fx.Shutdowner] stops it, and
 // stops it. It returns nil when everything that was accepted has been answered;

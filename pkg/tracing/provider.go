@@ -56,6 +56,7 @@ type Provider struct {
 
 	sdk     *sdktrace.TracerProvider // nil: not enabled
 	sampler sdktrace.Sampler
+	export  *export
 }
 
 // Asked reports whether the environment asks for spans: OTEL_TRACES_EXPORTER
@@ -109,10 +110,12 @@ func NewProvider(ctx context.Context, o ProviderOptions) (*Provider, error) {
 	if sampler == nil {
 		sampler = sdktrace.ParentBased(sdktrace.AlwaysSample())
 	}
+	export := newExport(exporter)
 	return &Provider{
 		sampler: sampler,
+		export:  export,
 		sdk: sdktrace.NewTracerProvider(
-			sdktrace.WithBatcher(exporter),
+			sdktrace.WithSpanProcessor(export),
 			sdktrace.WithResource(newResource(ctx, o)),
 			sdktrace.WithSampler(decidedSampler{sampler}),
 			sdktrace.WithIDGenerator(idGenerator{}),
@@ -151,6 +154,15 @@ func newResource(ctx context.Context, o ProviderOptions) *resource.Resource {
 
 // Enabled reports whether spans are made.
 func (p *Provider) Enabled() bool { return p.sdk != nil }
+
+// Spans returns what has become of the spans; nothing, if the provider is not
+// enabled.
+func (p *Provider) Spans() SpanStats {
+	if p.export == nil {
+		return SpanStats{}
+	}
+	return p.export.stats()
+}
 
 // Tracer returns a tracer, which makes nothing if the provider is not enabled.
 func (p *Provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {

@@ -1,0 +1,82 @@
+package tracing
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// SpanStats says what has become of the spans of a [Provider] that were to be
+// exported. Those that are in none of the counters still wait, or are under way.
+type SpanStats struct {
+	Exported     uint64 // taken by the exporter
+	QueueFull    uint64 // lost: more waited than OTEL_BSP_MAX_QUEUE_SIZE
+	ExportFailed uint64 // lost: the exporter gave up, after its own retries
+}
+
+// export is a batch processor that counts. The one of the SDK drops spans without
+// telling when its queue is full. So this one keeps count of those that wait, and
+// stops them before that queue can be full.
+type export struct {
+	sdktrace.SpanProcessor // the SDK's batch processor
+
+	limit   int64
+	waiting atomic.Int64 // handed to the processor, not yet out of the exporter
+
+	exported, queueFull, failed atomic.Uint64
+}
+
+// queueSpare is room in the SDK's queue above the limit, for the marks that a
+// flush puts there.
+const queueSpare = 16
+
+func newExport(to sdktrace.SpanExporter) *export {
+	e := &export{limit: maxQueue()}
+	e.SpanProcessor = sdktrace.NewBatchSpanProcessor(countedExporter{to, e},
+		sdktrace.WithMaxQueueSize(int(e.limit)+queueSpare))
+	return e
+}
+
+func maxQueue() int64 {
+	if n, err := strconv.ParseInt(environ("OTEL_BSP_MAX_QUEUE_SIZE"), 10, 32); err == nil && n > 0 {
+		return n
+	}
+	return sdktrace.DefaultMaxQueueSize
+}
+
+// OnEnd queues the span, or drops and counts it. It does not block.
+func (e *export) OnEnd(s sdktrace.ReadOnlySpan) {
+	if !s.SpanContext().IsSampled() {
+		return // the batch processor would leave it out
+	}
+	if e.waiting.Add(1) > e.limit {
+		e.waiting.Add(-1)
+		e.queueFull.Add(1)
+		return
+	}
+	e.SpanProcessor.OnEnd(s)
+}
+
+func (e *export) stats() SpanStats {
+	return SpanStats{Exported: e.exported.Load(), QueueFull: e.queueFull.Load(), ExportFailed: e.failed.Load()}
+}
+
+// countedExporter counts what leaves.
+type countedExporter struct {
+	sdktrace.SpanExporter
+	e *export
+}
+
+func (c countedExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := c.SpanExporter.ExportSpans(ctx, spans)
+	n := len(spans)
+	if err != nil {
+		c.e.failed.Add(uint64(n))
+	} else {
+		c.e.exported.Add(uint64(n))
+	}
+	c.e.waiting.Add(-int64(n))
+	return err
+}

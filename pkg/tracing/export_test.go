@@ -1,0 +1,63 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// heldExporter holds back every batch until release is closed, and then returns err.
+type heldExporter struct {
+	release chan struct{}
+	err     error
+	taken   int
+}
+
+func (e *heldExporter) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	<-e.release
+	e.taken += len(spans)
+	return e.err
+}
+
+func (*heldExporter) Shutdown(context.Context) error { return nil }
+
+// Every span that ends is exported or counted as lost, whatever the exporter does.
+func TestSpansAreCounted(t *testing.T) {
+	const ended, queue = 100, 10
+	tests := []struct {
+		name string
+		err  error
+		want SpanStats
+	}{
+		{"slow exporter", nil, SpanStats{Exported: queue, QueueFull: ended - queue}},
+		{"failing exporter", errors.New("no backend"), SpanStats{ExportFailed: queue, QueueFull: ended - queue}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setEnvironment(t, map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"})
+			held := &heldExporter{release: make(chan struct{}), err: tt.err}
+			p, err := NewProvider(t.Context(), ProviderOptions{Mode: On, Exporter: held})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tracer := p.Tracer("test")
+			for range ended {
+				_, span := tracer.Start(t.Context(), "span")
+				span.End()
+			}
+			close(held.release)
+			_ = p.Shutdown(t.Context()) // says what the last batch met
+			if got := p.Spans(); got != tt.want {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+			if held.taken != queue {
+				t.Errorf("the exporter was given %d spans, want %d", held.taken, queue)
+			}
+		})
+	}
+	if got := new(Provider).Spans(); got != (SpanStats{}) {
+		t.Errorf("not enabled: %+v", got)
+	}
+}
