@@ -18,6 +18,7 @@ const (
 	DefaultClosedKept         = 1_000
 	DefaultActivityInterval   = 10 * time.Second
 	DefaultSlow               = time.Second
+	DefaultLogRecent          = 1_000
 	DefaultDrainTimeout       = 25 * time.Second
 	DefaultTelemetryTimeout   = 5 * time.Second
 )
@@ -47,6 +48,7 @@ type LogConfig struct {
 	Packets  string        `yaml:"packets" usage:"trace of packets: off, switchable (by connection at /log/trace; costs a little for each packet) or on"`
 	Slow     time.Duration `yaml:"slow" usage:"requests that take longer are logged as warnings; 0 for none"`
 	Activity time.Duration `yaml:"activity" usage:"interval of the line that sums up activity; 0 for none"`
+	Recent   int           `yaml:"recent" usage:"log lines that are kept in memory for /logz"`
 }
 
 // The values of log.packets.
@@ -129,6 +131,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Log.Level, "info")
 	orDefault(&c.Log.Format, "json")
 	orDefault(&c.Log.Packets, packetsSwitchable)
+	orDefault(&c.Log.Recent, DefaultLogRecent)
 
 	orDefault(&c.Limits.Connections, DefaultConnections)
 	orDefault(&c.Limits.ConnectionsPerPeer, DefaultConnectionsPerPeer)

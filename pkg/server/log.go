@@ -45,6 +45,16 @@ func newLoggers(cfg frozen, life fx.Lifecycle) (loggers, error) {
 	return loggers{Log: log.Unsampled, Level: log.Level, Trace: trace.Unsampled.Named("trace")}, nil
 }
 
+func newRecent(cfg frozen) *logging.Recent { return logging.NewRecent(cfg.Log.Recent) }
+
+// keepRecent has the last lines kept for /logz, also those of a logger that the
+// app has put in the place of ours.
+func keepRecent(log *zap.Logger, recent *logging.Recent) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewTee(core, recent.Core(core))
+	}))
+}
+
 // sampling makes loggers for lines that peers can cause, and counts what they
 // leave out.
 type sampling struct{ dropped *prometheus.CounterVec }

@@ -39,7 +39,8 @@ var clientModule = fx.Module("pktsvc-client",
 // observationModule is what both are observed by.
 var observationModule = fx.Options(
 	fx.Provide(freeze, newServices, newConnectionsOf),
-	fx.Module("log", fx.Provide(newLoggers, newSampling)),
+	fx.Module("log", fx.Provide(newLoggers, newSampling, newRecent)),
+	fx.Decorate(keepRecent),
 	fx.Module("metrics", fx.Provide(newRegistry)),
 	observersModule,
 )
@@ -68,6 +69,7 @@ type pagesParams struct {
 	Log      *zap.Logger
 	Sampling *sampling
 	Logging  *logging.Observer
+	Recent   *logging.Recent
 }
 
 // newPages lists what the admin server of a server shows.
@@ -95,6 +97,7 @@ func (in pagesParams) shared() pages {
 	return pages{
 		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metrics, open: true},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
+		{path: "/logz", about: "the last log lines (?level= conn= tag= trace_id= text= limit=)", serve: logLister{in.Recent}},
 		{path: "/log/level", about: "log level; PUT level=debug changes it", serve: in.Level},
 		{path: "/log/trace", about: "packet trace by connection; PUT conn=NAME&on=true changes it, or all=true&on=true", serve: traceSwitch{in.Logging}},
 		{path: "/debug/pprof/", about: "profiles", serve: http.HandlerFunc(pprof.Index)},
