@@ -12,6 +12,10 @@ type Build struct {
 	Go       string `json:"go"`
 }
 
+// version and revision are set by the linker (-X) where there is no version
+// control system to read them from, as in the build of a container image.
+var version, revision string
+
 // ReadBuild returns the build of the running program.
 func ReadBuild() Build {
 	info, ok := debug.ReadBuildInfo()
@@ -28,6 +32,12 @@ func ReadBuild() Build {
 		case "vcs.modified":
 			b.Modified = s.Value == "true"
 		}
+	}
+	if version != "" {
+		b.Version = version
+	}
+	if revision != "" {
+		b.Revision = revision
 	}
 	return b
 }
