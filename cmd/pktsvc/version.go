@@ -22,7 +22,10 @@ func newVersionCommand() *cobra.Command {
 			}
 			line := fmt.Sprintf("pktsvc %s, %s", b.Version, b.Go)
 			if b.Revision != "" {
-				line += fmt.Sprintf(", revision %s of %s", b.Revision, b.Time)
+				line += ", revision " + b.Revision
+			}
+			if b.Time != "" {
+				line += " of " + b.Time
 			}
 			if b.Modified {
 				line += ", with uncommitted changes"
