@@ -84,8 +84,16 @@ func newPages(in pagesParams, health *health, conns *connections, services servi
 	}, in.shared()...)
 }
 
-// newClientPages lists what that of a client shows.
-func newClientPages(in pagesParams) pages { return in.shared() }
+// newClientPages lists what that of a client shows. A client is ready as long as
+// it can say so.
+func newClientPages(in pagesParams) pages {
+	health := newHealth()
+	health.set(stateReady)
+	return append(pages{
+		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
+		{path: "/readyz", about: "the same", serve: health.probe(ready), open: true},
+	}, in.shared()...)
+}
 
 func (in pagesParams) shared() pages {
 	metrics := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
