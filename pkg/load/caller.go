@@ -36,23 +36,35 @@ type patience struct {
 	attempt atomic.Pointer[attempt]
 }
 
+// attempt is a context that says of its own end that a deadline passed, so that
+// observers of the call see what it was.
 type attempt struct {
-	ctx    context.Context
+	context.Context
 	cancel context.CancelFunc
+	late   atomic.Bool // set before the cancel, if the request took too long
+}
+
+// Err returns why the context has ended, or nil.
+func (a *attempt) Err() error {
+	err := a.Context.Err()
+	if err != nil && a.late.Load() {
+		return context.DeadlineExceeded
+	}
+	return err
 }
 
 const expired = -1
 
 func (p *patience) renew(ctx context.Context) {
 	a := new(attempt)
-	a.ctx, a.cancel = context.WithCancel(ctx)
+	a.Context, a.cancel = context.WithCancel(ctx)
 	p.attempt.Store(a)
 }
 
 // begin returns the context of a request that begins at the given time.
 func (p *patience) begin(at time.Duration) context.Context {
 	p.begun.Store(int64(at) + 1)
-	return p.attempt.Load().ctx
+	return p.attempt.Load()
 }
 
 // end says that the request has ended, and reports whether it had been given up.
@@ -70,6 +82,7 @@ func (p *patience) check(before time.Duration) {
 	// If the request ends meanwhile, the exchange fails and a is not cancelled.
 	// If it succeeds, a is still that request's: only end replaces it, after this.
 	if begun := p.begun.Load(); begun > 0 && begun <= int64(before) && p.begun.CompareAndSwap(begun, expired) {
+		a.late.Store(true)
 		a.cancel()
 	}
 }

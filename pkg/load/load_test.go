@@ -214,6 +214,15 @@ func TestUnsent(t *testing.T) {
 	}
 }
 
+// outcomes counts the calls that an observer sees end, by outcome.
+type outcomes [stream.NumOutcomes]atomic.Int64
+
+func (*outcomes) Events() stream.EventSet { return stream.Events(stream.EventCallDone) }
+func (*outcomes) Begin(ctx context.Context, _ stream.Event) context.Context {
+	return ctx
+}
+func (o *outcomes) Observe(_ context.Context, e stream.Event) { o[e.Outcome].Add(1) }
+
 func TestTimeout(t *testing.T) {
 	deaf := stream.HandlerFunc(func(ctx context.Context, req stream.Request) (stream.Response, error) {
 		if req.Flags%2 == 0 {
@@ -221,9 +230,14 @@ func TestTimeout(t *testing.T) {
 		}
 		return stream.Response{Flags: req.Flags, Payload: req.Payload}, nil
 	})
+	seen := new(outcomes)
 	rep := start(t, t.Context(), load.Plan{
 		Dial: serve(t, deaf).dial, Conns: 1, Callers: 2, Exchange: probes(0, 8), Requests: 8, Timeout: 80 * time.Millisecond,
+		Options: stream.Options{Observer: seen},
 	}).Wait()
+	if late, ok := seen[stream.OutcomeDeadline].Load(), seen[stream.OutcomeOK].Load(); late != 4 || ok != 4 {
+		t.Errorf("the observer has seen %d calls end by deadline and %d ok, want 4 and 4", late, ok)
+	}
 	if rep.Ops != 4 || rep.Errors != 4 || rep.ByOutcome["deadline"] != 4 {
 		t.Errorf("%+v", rep)
 	}
