@@ -77,7 +77,7 @@ type LimitsConfig struct {
 	WriteTimeout     time.Duration `yaml:"write_timeout" usage:"ends a connection whose peer takes no bytes for so long"`
 	FirstByteTimeout time.Duration `yaml:"first_byte_timeout" usage:"ends a connection that sends nothing at all; 0 for never"`
 	IdleTimeout      time.Duration `yaml:"idle_timeout" usage:"ends a connection without packets for so long; 0 for never"`
-	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older; 0 for never"`
+	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older, some up to a tenth earlier so that they do not end together; 0 for never"`
 }
 
 // DrainConfig divides the time between the signal to stop and the end.

@@ -84,8 +84,9 @@ type Options struct {
 	// IdleTimeout ends, in order, a connection without a packet in either
 	// direction for so long, and without a request that waits for its answer.
 	IdleTimeout time.Duration
-	// MaxAge ends, in order, a connection that has been open for so long: it takes
-	// no new calls then, and waits for those in flight.
+	// MaxAge ends, in order, a connection that has been open for so long, or for up
+	// to a tenth less at random, so that connections that were opened together do
+	// not end together: it takes no new calls then, and waits for those in flight.
 	MaxAge time.Duration
 }
 

@@ -2,8 +2,13 @@ package stream
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
+
+// ageSpread is the part of MaxAge, a tenth, over which the ends of connections are
+// spread that were opened at one time, so that they do not all reconnect at one.
+const ageSpread = 10
 
 // startTimers arms the limits of time that are set.
 func (c *Conn) startTimers() {
@@ -20,6 +25,7 @@ func (c *Conn) startTimers() {
 		})
 	}
 	if d := c.opts.MaxAge; d > 0 {
+		d -= time.Duration(rand.Float64() * float64(d) / ageSpread)
 		c.after(d, func() { c.shutdown(fmt.Errorf("%w: open for %v", ErrTimeLimit, d), ReasonTimeout) })
 	}
 	if d := c.opts.IdleTimeout; d > 0 {

@@ -115,6 +115,35 @@ func TestMaxAge(t *testing.T) {
 	})
 }
 
+// Connections that were opened together do not end together, and none too late.
+func TestMaxAgeIsSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, conns = time.Hour, 50
+		opened := time.Now()
+		ages := make(chan time.Duration, conns)
+		for range conns {
+			c, _ := newRawPeer(t, Options{MaxAge: limit, Linger: time.Second})
+			go func() {
+				<-c.Done()
+				ages <- time.Since(opened)
+			}()
+		}
+		seen := make(map[time.Duration]bool)
+		var first, last time.Duration = limit, 0
+		for range conns {
+			age := <-ages - time.Second // the linger
+			first, last = min(first, age), max(last, age)
+			seen[age.Round(time.Second)] = true
+		}
+		if first < limit*9/10-time.Second || last > limit+time.Second {
+			t.Errorf("they ended after %v to %v, want from %v to %v", first, last, limit*9/10, limit)
+		}
+		if len(seen) < conns/2 || last-first < limit/20 {
+			t.Errorf("%d connections ended in %d different seconds, within %v", conns, len(seen), last-first)
+		}
+	})
+}
+
 // Timers of a connection that has ended are stopped: they do not keep it in
 // memory, nor change how it ended.
 func TestTimersStop(t *testing.T) {
