@@ -9,13 +9,13 @@ import (
 
 // address is a parsed listen URL.
 type address struct {
-	network string // "tcp", "unix" or "stdio"
-	target  string // HOST:PORT, a path, or nothing
+	network string // "tcp", "unix", "stdio" or "systemd"
+	target  string // HOST:PORT, a path, nothing, or the name of a socket unit
 }
 
 func (a address) String() string {
-	if a.network == "stdio" {
-		return "stdio:"
+	if a.network == "stdio" || a.network == "systemd" {
+		return a.network + ":" + a.target
 	}
 	return a.network + "://" + a.target
 }
@@ -26,8 +26,8 @@ func (a address) anyPort() bool { return a.network == "tcp" && strings.HasSuffix
 // The longest path of a Unix socket that every system takes, in bytes.
 const maxSocketPath = 103
 
-// parseAddress reads tcp://HOST:PORT, unix://PATH or stdio:. A path is all that
-// follows unix://, so it may be relative, and is not decoded.
+// parseAddress reads tcp://HOST:PORT, unix://PATH, stdio:, systemd: or systemd:NAME.
+// A path is all that follows unix://, so it may be relative, and is not decoded.
 func parseAddress(url string) (address, error) {
 	scheme, rest, ok := strings.Cut(url, ":")
 	if !ok {
@@ -38,6 +38,12 @@ func parseAddress(url string) (address, error) {
 			return address{}, errors.New("nothing may follow the colon of stdio")
 		}
 		return address{network: "stdio"}, nil
+	}
+	if scheme == "systemd" {
+		if strings.Contains(rest, "/") {
+			return address{}, errors.New("only the name of a socket may follow the colon of systemd")
+		}
+		return address{network: "systemd", target: rest}, nil
 	}
 	target, ok := strings.CutPrefix(rest, "//")
 	if !ok {

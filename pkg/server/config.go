@@ -31,7 +31,7 @@ const (
 // limit at its default. [Default] gives what the program starts with. Where a
 // size or a time may not be zero, zero means its default.
 type Config struct {
-	Listen     []string `yaml:"listen" usage:"listen URL: tcp://HOST:PORT, unix://PATH or stdio: (repeatable; port 0 chooses a free one)"`
+	Listen     []string `yaml:"listen" usage:"listen URL: tcp://HOST:PORT, unix://PATH, stdio:, or systemd:NAME for sockets that systemd passes, all without NAME (repeatable; port 0 chooses a free one)"`
 	Admin      string   `yaml:"admin" usage:"HOST:PORT of the admin HTTP server; empty for none"`
 	AdminToken Secret   `yaml:"admin_token" usage:"bearer token for the admin pages that show or change the inside; empty for none"`
 

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -50,6 +51,7 @@ func (p *PacketServer) stop(ctx context.Context) error {
 
 	d.step("not_ready", func() bool {
 		p.health.drain(d.began)
+		p.notify(daemon.SdNotifyStopping)
 		return true
 	})
 	if budget.Delay > 0 {

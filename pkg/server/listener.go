@@ -27,28 +27,38 @@ type link struct {
 	ip     netip.Addr // of the peer; not valid where peers have none
 }
 
-// openListener opens one listen URL. The error is a [*ListenError].
-func openListener(url string) (*listener, error) {
+// openListeners opens one listen URL, which only for systemd may be several
+// listeners. The error is a [*ListenError].
+func openListeners(url string) ([]*listener, error) {
 	a, err := parseAddress(url)
 	if err != nil {
 		return nil, &ListenError{URL: url, Err: err}
 	}
-	var l *listener
+	var list []*listener
 	switch a.network {
 	case "stdio":
-		l = listenStdio()
+		list = []*listener{listenStdio()}
+	case "systemd":
+		list, err = listenPassed(a.target)
 	case "unix":
-		l, err = listenUnix(a.target)
+		list, err = only(listenUnix(a.target))
 	default:
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", a.target); err == nil {
-			l = listenNet(ln)
-		}
+		list, err = only(listenTCP(a.target))
 	}
 	if err != nil {
 		return nil, &ListenError{URL: url, Err: err}
 	}
-	return l, nil
+	return list, nil
+}
+
+func only(l *listener, err error) ([]*listener, error) { return []*listener{l}, err }
+
+func listenTCP(hostPort string) (*listener, error) {
+	ln, err := net.Listen("tcp", hostPort)
+	if err != nil {
+		return nil, err
+	}
+	return listenNet(ln), nil
 }
 
 func listenNet(ln net.Listener) *listener {

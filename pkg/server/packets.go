@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
@@ -91,12 +93,12 @@ func (p *PacketServer) start(context.Context) error {
 	var errs []error
 	var open []*listener
 	for _, url := range p.urls {
-		l, err := openListener(url)
+		list, err := openListeners(url)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		open = append(open, l)
+		open = append(open, list...)
 	}
 	if len(errs) > 0 {
 		for _, l := range open {
@@ -111,6 +113,8 @@ func (p *PacketServer) start(context.Context) error {
 		p.accepting.Go(func() { p.acceptLoop(l) })
 	}
 	p.health.set(stateReady)
+	p.serving.Go(func() { p.watchdog(p.forced) })
+	p.notify(daemon.SdNotifyReady + "\nSTATUS=serving on " + strings.Join(p.Addresses(), " "))
 	p.log.Info("listening", zap.Strings("addresses", p.Addresses()), zap.String("admin", p.admin.URL()))
 	return nil
 }

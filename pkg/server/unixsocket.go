@@ -27,12 +27,7 @@ func listenUnix(path string) (*listener, error) {
 		return nil, errors.Join(err, ln.Close())
 	}
 	l := listenNet(ln)
-	accept := l.accept
-	l.accept = func() (link, error) {
-		in, err := accept()
-		in.peer = "unix"
-		return in, err
-	}
+	nameUnixPeers(l)
 	l.close = func() error {
 		if now, err := os.Lstat(path); err == nil && os.SameFile(own, now) {
 			_ = os.Remove(path)
@@ -40,6 +35,16 @@ func listenUnix(path string) (*listener, error) {
 		return ln.Close()
 	}
 	return l, nil
+}
+
+// nameUnixPeers gives peers a name, as they have no address.
+func nameUnixPeers(l *listener) {
+	accept := l.accept
+	l.accept = func() (link, error) {
+		in, err := accept()
+		in.peer = "unix"
+		return in, err
+	}
 }
 
 // removeStaleSocket removes the file at path if it is a socket that nobody

@@ -86,7 +86,7 @@ func (c *Config) listenProblems(wrong func(key string, value any, allowed string
 	for _, url := range c.Listen {
 		a, err := parseAddress(url)
 		if err != nil {
-			wrong("listen", url, "tcp://HOST:PORT, unix://PATH or stdio: ("+err.Error()+")")
+			wrong("listen", url, "tcp://HOST:PORT, unix://PATH, stdio: or systemd:NAME ("+err.Error()+")")
 			continue
 		}
 		if seen[a] && !a.anyPort() {
