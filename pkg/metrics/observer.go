@@ -135,6 +135,9 @@ func (m *Observer) Observe(ctx context.Context, e stream.Event) {
 func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) {
 	s := m.requests.of(e.Packet.Type, role)
 	s.count(e)
+	if role == stream.RoleServer && e.Outcome == stream.OutcomeLost {
+		return // how long the peer stayed says nothing about the service
+	}
 	seconds := e.Duration.Seconds()
 	if m.traceID != nil {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {

@@ -54,7 +54,7 @@ func (r *requests) init(types map[uint64]string) {
 	r.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "pktsvc_request_duration_seconds",
 		Help: "Time from the beginning of a request to its outcome: role client from the call to the answer, " +
-			"role server from its acceptance to its queued response. Requests rejected before they were accepted have none.",
+			"role server from its acceptance to its queued response. Those of a server that were rejected before they were accepted, or lost with their connection, have none.",
 		Buckets:                         durationBuckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  160,
