@@ -191,6 +191,9 @@ func TestValuesOfBrokenPeers(t *testing.T) {
 		if got := samples(t, reg)[`requests_total{outcome="lost",role="server",type="Wait"}`]; got != 1 {
 			t.Errorf("%v requests lost, want 1", got)
 		}
+		if got := samples(t, reg)[`request_duration_seconds{role="server",type="Wait"}`]; got != 0 {
+			t.Errorf("%v durations of requests whose peer has gone, want 0", got)
+		}
 		c.Close()
 		mine.Close()
 	})

@@ -1,0 +1,70 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.uber.org/fx"
+
+	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// embeddedVariable makes the test binary a program that embeds the server, with
+// the fault that its value names.
+const embeddedVariable = "PKTSVC_E2E_EMBEDDED"
+
+const (
+	handlerPanics = "handler_panics" // type 0 panics
+	neverReady    = "never_ready"    // a start hook hangs: no listener opens
+)
+
+// embedding is that program. The flags are those of pktsvc serve.
+func embedding(t *testing.T, fault string) program {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program{path: path, env: []string{embeddedVariable + "=" + fault}}
+}
+
+// embedded is its main function.
+func embedded() {
+	flags := pflag.NewFlagSet("embedded", pflag.ExitOnError)
+	server.Flags(flags)
+	if err := flags.Parse(os.Args[2:]); err != nil { // behind "serve"
+		os.Exit(2)
+	}
+	cfg, err := server.Load(server.Source{Flags: flags})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	options := []fx.Option{fx.Provide(server.AsService(panicking))}
+	if os.Getenv(embeddedVariable) == neverReady {
+		options = append(options, fx.StartTimeout(time.Hour), fx.Decorate(hang))
+	}
+	err = server.Run(server.New(cfg, options...))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(server.ExitCode(err))
+}
+
+func panicking() server.Service {
+	mux := new(stream.Mux)
+	mux.HandleFunc(0, "Panic", func(context.Context, stream.Request) (stream.Response, error) { panic("on purpose") })
+	return server.Service{Name: "panicking", Mux: mux}
+}
+
+// hang adds a start hook that never ends, behind that of the admin server and
+// before that which opens the listeners.
+func hang(a *server.AdminServer, life fx.Lifecycle) *server.AdminServer {
+	life.Append(fx.StartHook(func(ctx context.Context) { <-ctx.Done() }))
+	return a
+}

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// fewestExpressions is how many the dashboards have at least; fewer means that
+// they were not read.
+const fewestExpressions = 30
+
+// Every panel, variable and annotation of every dashboard, every recording rule
+// and every operand of every alert finds data on a loaded service and its client.
+func TestEveryQueryHasData(t *testing.T) {
+	p := loaded(t)
+	panels := readDashboards(t)
+	if len(panels) < fewestExpressions {
+		t.Errorf("the dashboards have %d expressions, want at least %d", len(panels), fewestExpressions)
+	}
+	recorded, alerting := ruleQueries(t)
+	for _, set := range []struct {
+		name    string
+		queries []query
+	}{{"dashboards", panels}, {"recording rules", recorded}, {"operands of alerts", alerting}} {
+		t.Run(set.name, func(t *testing.T) {
+			for _, q := range set.queries {
+				p.mustHaveData(t, q)
+			}
+			t.Logf("%d expressions of %s have data", len(set.queries), set.name)
+		})
+	}
+}
+
+// loaded is a Prometheus that has scraped a service and two clients under load,
+// with the rules in force.
+func loaded(t *testing.T) *prometheus {
+	t.Helper()
+	j := startJaeger(t)
+	s := serve(t, program{env: j.environment()})
+	env := append(j.environment(), "OTEL_SERVICE_NAME=pktsvc-bench")
+	targets := []string{
+		s.bench(t, env, "--rate", "100", "--conns", "4", "--concurrency", "4").admin,
+		s.bench(t, env, "--rate", "20", "--type", "5", "--data", "20").admin,
+		s.bench(t, env, "--rate", "1", "--type", "2").admin,
+		s.bench(t, env, "--rate", "10", "--type", "7").admin, // the service calls, too
+	}
+	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin}, "pktsvc-bench": targets},
+		rule(t, "recording.rules.yaml"), rule(t, "alerts.rules.yaml"))
+	p.scraped(t, int(rateInterval/time.Second))
+	return p
+}
+
+// mustHaveData fails if a query does not find data within the time that the
+// slowest group of rules needs.
+func (p *prometheus) mustHaveData(t *testing.T, q query) {
+	t.Helper()
+	start := time.Now()
+	for tick := time.Tick(time.Second); ; <-tick {
+		_, err := p.data(t.Context(), q.expr)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errNoData) || time.Since(start) > 90*time.Second {
+			t.Errorf("%s: %v:\n%s", q.where, err, q.expr)
+			return
+		}
+	}
+}
+
+var errNoData = errors.New("no data")
+
+// data runs an instant query. The error is errNoData if there is no sample, or
+// none that is a number.
+func (p *prometheus) data(ctx context.Context, expr string) (model.Vector, error) {
+	value, _, _, err := p.Query(ctx, expr, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	switch v := value.(type) {
+	case *model.Scalar:
+		return model.Vector{{Value: v.Value}}, nil
+	case model.Vector:
+		if slices.ContainsFunc(v, func(s *model.Sample) bool { return s.Histogram != nil || !math.IsNaN(float64(s.Value)) }) {
+			return v, nil
+		}
+		return nil, fmt.Errorf("%w in %d series", errNoData, len(v))
+	}
+	return nil, fmt.Errorf("the result is a %s, which no panel can show", value.Type())
+}
+
+// ruleQueries lists the expressions of recording rules, with what they record,
+// and of alerts what must be there while they are silent.
+func ruleQueries(t *testing.T) (recorded, alerting []query) {
+	t.Helper()
+	for _, name := range []string{"recording.rules.yaml", "alerts.rules.yaml"} {
+		groups, errs := rulefmt.ParseFile(rule(t, name), false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
+		if len(errs) > 0 {
+			t.Fatal(errors.Join(errs...))
+		}
+		for _, g := range groups.Groups {
+			for _, r := range g.Rules {
+				if r.Record != "" {
+					recorded = append(recorded, query{where: r.Record, expr: r.Expr}, query{where: r.Record, expr: r.Record})
+					continue
+				}
+				for _, e := range operands(parse(t, r.Expr)) {
+					alerting = append(alerting, query{where: "alert " + r.Alert, expr: e.String()})
+				}
+			}
+		}
+	}
+	return recorded, alerting
+}

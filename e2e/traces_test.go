@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+)
+
+// jaegerTrace is the part of an answer of Jaeger that is looked at.
+type jaegerTrace struct {
+	Data []struct {
+		Spans []struct {
+			OperationName string
+			Tags          []struct {
+				Key   string
+				Value any
+			}
+		}
+	}
+}
+
+// Two clicks: from a panel to an exemplar, from the exemplar to the trace of one
+// request, which names its connection and tag; and from there to the log.
+func TestFromPanelToTrace(t *testing.T) {
+	j := startJaeger(t)
+	s := serve(t, program{env: j.environment()}, "--log-slow", "10ms")
+	l := s.bench(t, j.environment(), "--rate", "20", "--type", "5", "--data", "20") // slow, so it is logged
+	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin}, "pktsvc-bench": {l.admin}}, rule(t, "recording.rules.yaml"))
+	p.scraped(t, 3)
+
+	shown := 0
+	for _, q := range readDashboards(t) {
+		if !q.exemplar {
+			continue
+		}
+		shown++
+		t.Run(q.where, func(t *testing.T) {
+			eventually(t, time.Minute, "an exemplar leads to a trace", func() error {
+				trace, role, err := p.exemplar(t, q.expr)
+				if err != nil {
+					return err
+				}
+				conn, tag, err := j.request(trace)
+				if err != nil || role == "client" {
+					return err
+				}
+				return s.logged(trace, conn, tag)
+			})
+		})
+	}
+	if shown == 0 {
+		t.Error("no panel shows exemplars")
+	}
+}
+
+// exemplar is the trace of an exemplar that Grafana would show with a query, and
+// the role of the side that left it.
+func (p *prometheus) exemplar(t *testing.T, expr string) (trace, role string, err error) {
+	now := time.Now()
+	results, err := p.QueryExemplars(t.Context(), expr, now.Add(-5*time.Minute), now)
+	if err != nil {
+		return "", "", err
+	}
+	for _, series := range results {
+		for _, e := range series.Exemplars {
+			if id := e.Labels["trace_id"]; id != "" {
+				return string(id), string(series.SeriesLabels["role"]), nil
+			}
+		}
+	}
+	return "", "", fmt.Errorf("no exemplar in %d series", len(results))
+}
+
+// request finds the request that a trace is of.
+func (j *jaeger) request(trace string) (conn, tag string, err error) {
+	body, err := get("http://" + j.query + "/api/traces/" + trace)
+	if err != nil {
+		return "", "", err
+	}
+	var found jaegerTrace
+	if err := json.Unmarshal(body, &found); err != nil {
+		return "", "", err
+	}
+	for _, d := range found.Data {
+		for _, span := range d.Spans {
+			for _, attribute := range span.Tags {
+				switch attribute.Key {
+				case "pktsvc.conn":
+					conn = fmt.Sprint(attribute.Value)
+				case "pktsvc.tag":
+					tag = fmt.Sprint(attribute.Value)
+				}
+			}
+		}
+	}
+	if conn == "" || tag == "" {
+		return "", "", fmt.Errorf("trace %s does not name its connection and tag: %s", trace, body)
+	}
+	return conn, tag, nil
+}
+
+// logged finds the line about a request by each of its names.
+func (s *service) logged(trace, conn, tag string) error {
+	for _, query := range []url.Values{{"trace_id": {trace}}, {"conn": {conn}, "tag": {tag}}} {
+		body, err := get(s.url("/logz?" + query.Encode()))
+		if err != nil {
+			return err
+		}
+		var page struct{ Matched int }
+		if err := json.Unmarshal(body, &page); err != nil {
+			return err
+		}
+		if page.Matched == 0 {
+			return fmt.Errorf("no log line for %s", query.Encode())
+		}
+	}
+	return nil
+}
