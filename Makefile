@@ -4,11 +4,16 @@ GO        ?= go
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
 
+# What an image is stamped with: there is no .git in its build.
+VERSION           ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+REVISION          ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the program as ./pktsvc
@@ -40,6 +45,31 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 .PHONY: bench
 bench: ## run the micro-benchmarks of the engine
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./pkg/stream
+
+.PHONY: dashboards
+dashboards: ## generate the Grafana dashboards and check them (needs Node)
+	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check
+
+.PHONY: components
+components: ## build the Prometheus and Jaeger that the live tests run
+	e2e/components/install
+
+.PHONY: e2e
+e2e: components ## dashboards, rules and alerts on a live service, with real components
+	$(GO) -C e2e test -count 1 -timeout 20m ./...
+
+.PHONY: validate
+validate: ## check Dockerfile, compose file and manifests
+	$(GO) -C deploy/validate test ./...
+
+.PHONY: image
+image: ## build the container image as pktsvc:local
+	docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) -t pktsvc:local .
+
+.PHONY: e2e-containers
+e2e-containers: ## the image and the compose stack for real, in an engine of their own (root on Debian)
+	deploy/containers/e2e
 
 .PHONY: ci
 ci: ## do what CI does
