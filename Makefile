@@ -59,7 +59,7 @@ e2e: components ## dashboards, rules and alerts on a live service, with real com
 	$(GO) -C e2e test -count 1 -timeout 20m ./...
 
 .PHONY: validate
-validate: ## check Dockerfile, compose file and manifests
+validate: ## check Dockerfile, compose file, manifests and units
 	$(GO) -C deploy/validate test ./...
 
 .PHONY: image
