@@ -72,7 +72,7 @@ type loggingParams struct {
 
 func newLogging(in loggingParams) (*logging.Observer, error) {
 	o := logging.Options{
-		Log:         in.Sampling.of(in.Log.Named("packets")),
+		Log:         in.Sampling.of(in.Log.Named("stream")),
 		TraceLog:    in.Trace,
 		Types:       in.Services.names(),
 		Slow:        in.Config.Log.Slow,

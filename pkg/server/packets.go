@@ -64,7 +64,7 @@ type packetServerParams struct {
 
 func newPacketServer(in packetServerParams) *PacketServer {
 	p := &PacketServer{
-		log:           in.Log.Named("packets"),
+		log:           in.Log.Named("server"),
 		health:        in.Health,
 		conns:         in.Conns,
 		counters:      in.Counters,
