@@ -92,6 +92,15 @@ func TestAlertsFire(t *testing.T) {
 	}
 	all.Wait()
 
+	// The panels that list alerts, which are empty in any other test.
+	listing := inParts(t, readDashboards(t), true)
+	if len(listing) == 0 {
+		t.Error("no panel lists alerts")
+	}
+	for _, q := range listing {
+		p.mustHaveData(t, q)
+	}
+
 	p.quiet(t, "pktsvc")
 	other.kill()
 	p.fires(t, "PktsvcInstanceDown", "pktsvc", time.Now())

@@ -153,8 +153,7 @@ var faults = []fault{
 					s.kill()
 					s = begin(t, program{}, s.addr, s.admin)
 					s.ready(t, s.url("/readyz"))
-					// As long as Prometheus needs to see each start.
-					wait(t, 3*time.Second)
+					s.scraped(t, 2) // so that Prometheus has seen each start
 				}
 			}
 		}},
@@ -227,14 +226,5 @@ func flood(c net.Conn) {
 		if _, err := c.Write(bytes); err != nil {
 			return
 		}
-	}
-}
-
-// wait lets time pass in which others do something that cannot be asked for.
-func wait(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
 	}
 }

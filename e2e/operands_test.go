@@ -16,9 +16,10 @@ func parse(t *testing.T, expr string) parser.Expr {
 	return e
 }
 
-// operands takes the expression of an alert apart at its comparisons and set
-// operators, which leave nothing while all is well, into the vectors that must
-// be there even then.
+// operands takes an expression apart at its comparisons and set operators, which
+// leave nothing while all is well, or something where there is nothing, into the
+// vectors that must be there in any case. None has such an operator, so that it is
+// empty if a metric in it does not exist.
 func operands(e parser.Expr) (list []parser.Expr) {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
@@ -28,6 +29,10 @@ func operands(e parser.Expr) (list []parser.Expr) {
 			return append(operands(e.LHS), operands(e.RHS)...)
 		}
 	case *parser.AggregateExpr:
+		if filters(e.Expr) {
+			return operands(e.Expr)
+		}
+	case *parser.SubqueryExpr:
 		if filters(e.Expr) {
 			return operands(e.Expr)
 		}
@@ -43,6 +48,32 @@ func operands(e parser.Expr) (list []parser.Expr) {
 		return nil // a number, the time
 	}
 	return []parser.Expr{e}
+}
+
+// inParts lists the operands of queries that have several, each once: those that
+// look at alerts, of which there are none while all is well, or all others.
+func inParts(t *testing.T, queries []query, alerts bool) (list []query) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for _, q := range queries {
+		whole := parse(t, q.expr)
+		for _, e := range operands(whole) {
+			expr := e.String()
+			if seen[expr] || !filters(whole) || looksAtAlerts(e) != alerts {
+				continue
+			}
+			seen[expr] = true
+			list = append(list, query{where: q.where, expr: expr})
+		}
+	}
+	return list
+}
+
+func looksAtAlerts(e parser.Expr) bool {
+	return contains(e, func(n parser.Node) bool {
+		v, ok := n.(*parser.VectorSelector)
+		return ok && v.Name == "ALERTS"
+	})
 }
 
 // filters says that there is a comparison or a set operator in e.
@@ -68,11 +99,14 @@ func contains(e parser.Expr, is func(parser.Node) bool) (found bool) {
 func TestOperands(t *testing.T) {
 	for expr, want := range map[string][]string{
 		`up == 0`: {`up`},
-		`rate(a[5m]) / rate(b[5m]) > 0.1 and b > 1 / 60`:                   {`rate(a[5m]) / rate(b[5m])`, `b`},
-		`sum(up{job="x"}) == 0 or absent(up{job="x"})`:                     {`sum(up{job="x"})`, `up{job="x"}`},
-		`(time() - a) / b > 0.5 and a > 0`:                                 {`(time() - a) / b`, `a`},
-		`c == 0 unless on (job) group by (job) (a > 0 and time() - a < b)`: {`c`, `a`, `time() - a`, `b`},
-		`a > 14.4 * (1 - b)`:                                               {`a`, `14.4 * (1 - b)`},
+		`rate(a[5m]) / rate(b[5m]) > 0.1 and b > 1 / 60`:                                 {`rate(a[5m]) / rate(b[5m])`, `b`},
+		`sum(up{job="x"}) == 0 or absent(up{job="x"})`:                                   {`sum(up{job="x"})`, `up{job="x"}`},
+		`(time() - a) / b > 0.5 and a > 0`:                                               {`(time() - a) / b`, `a`},
+		`c == 0 unless on (job) group by (job) (a > 0 and time() - a < b)`:               {`c`, `a`, `time() - a`, `b`},
+		`(sum(a) and sum(b) > 0) or on () label_replace(vector(0), "x", "none", "", "")`: {`sum(a)`, `sum(b)`},
+		`1 - (a or vector(0))`:                                                           {`a`},
+		`max_over_time((a > 0)[5m:])`:                                                    {`a`},
+		`a > 14.4 * (1 - b)`:                                                             {`a`, `14.4 * (1 - b)`},
 	} {
 		var got []string
 		for _, e := range operands(parse(t, expr)) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"text/template"
@@ -79,6 +81,33 @@ func begin(t *testing.T, p program, addr, admin string, flags ...string) *servic
 	p.name = "serve"
 	p.args = append([]string{"serve", "--listen", "tcp://" + addr, "--admin", admin}, flags...)
 	return &service{run(t, p), addr, admin}
+}
+
+var scrapesDone = regexp.MustCompile(`(?m)^promhttp_metric_handler_requests_total\{code="200"\} (\d+)$`)
+
+// scraped waits until somebody else has read the metrics a few times.
+func (s *service) scraped(t *testing.T, times int) {
+	t.Helper()
+	own := 0 // what this has asked for is counted after the answer, so with the next
+	eventually(t, time.Minute, "the service has been scraped", func() error {
+		page, err := get(s.url("/metrics"))
+		if err != nil {
+			return err
+		}
+		match := scrapesDone.FindSubmatch(page)
+		if match == nil {
+			return fmt.Errorf("no line like %v", scrapesDone)
+		}
+		done, err := strconv.Atoi(string(match[1]))
+		if err != nil {
+			return err
+		}
+		if others := done - own; others < times {
+			own++
+			return fmt.Errorf("%d times", others)
+		}
+		return nil
+	})
 }
 
 // load is a running pktsvc bench.

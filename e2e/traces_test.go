@@ -12,8 +12,7 @@ import (
 type jaegerTrace struct {
 	Data []struct {
 		Spans []struct {
-			OperationName string
-			Tags          []struct {
+			Tags []struct {
 				Key   string
 				Value any
 			}
@@ -42,7 +41,7 @@ func TestFromPanelToTrace(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				conn, tag, err := j.request(trace)
+				conn, tag, err := j.request(trace, role)
 				if err != nil || role == "client" {
 					return err
 				}
@@ -73,8 +72,9 @@ func (p *prometheus) exemplar(t *testing.T, expr string) (trace, role string, er
 	return "", "", fmt.Errorf("no exemplar in %d series", len(results))
 }
 
-// request finds the request that a trace is of.
-func (j *jaeger) request(trace string) (conn, tag string, err error) {
+// request finds the request that a trace is of, as one side names it: connections
+// have names of their own on each.
+func (j *jaeger) request(trace, role string) (conn, tag string, err error) {
 	body, err := get("http://" + j.query + "/api/traces/" + trace)
 	if err != nil {
 		return "", "", err
@@ -85,20 +85,16 @@ func (j *jaeger) request(trace string) (conn, tag string, err error) {
 	}
 	for _, d := range found.Data {
 		for _, span := range d.Spans {
+			has := make(map[string]string)
 			for _, attribute := range span.Tags {
-				switch attribute.Key {
-				case "pktsvc.conn":
-					conn = fmt.Sprint(attribute.Value)
-				case "pktsvc.tag":
-					tag = fmt.Sprint(attribute.Value)
-				}
+				has[attribute.Key] = fmt.Sprint(attribute.Value)
+			}
+			if has["span.kind"] == role && has["pktsvc.conn"] != "" && has["pktsvc.channel"] != "" && has["pktsvc.tag"] != "" {
+				return has["pktsvc.conn"], has["pktsvc.tag"], nil
 			}
 		}
 	}
-	if conn == "" || tag == "" {
-		return "", "", fmt.Errorf("trace %s does not name its connection and tag: %s", trace, body)
-	}
-	return conn, tag, nil
+	return "", "", fmt.Errorf("no span of the %s in trace %s names its connection, channel and tag: %s", role, trace, body)
 }
 
 // logged finds the line about a request by each of its names.
