@@ -137,7 +137,8 @@ func TestPassedSocketsErrors(t *testing.T) {
 		want          string
 	}{
 		{"systemd:", "", nil, "no sockets were passed"},
-		{"systemd:other", "packets", []*os.File{socket}, "no socket with this name was passed; there are packets"},
+		{"systemd:other", "packets", []*os.File{socket}, "no socket with this name was passed, or another listen URL has it; there are packets"},
+		{"systemd:,systemd:packets", "packets", []*os.File{socket}, "another listen URL has it"},
 		{"systemd:", "datagrams", []*os.File{file}, `the socket "datagrams" does not listen for streams`},
 	}
 	for _, tt := range tests {

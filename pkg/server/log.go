@@ -26,7 +26,7 @@ type loggers struct {
 // newLoggers makes the loggers. They write to standard error, since standard
 // output may carry packets. They do not sample: where peers can cause lines, see
 // sampling.
-func newLoggers(cfg frozen, life fx.Lifecycle) (loggers, error) {
+func newLoggers(cfg frozen, recent *logging.Recent, life fx.Lifecycle) (loggers, error) {
 	level, err := zapcore.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		return loggers{}, fmt.Errorf("log.level: %w", err)
@@ -42,18 +42,27 @@ func newLoggers(cfg frozen, life fx.Lifecycle) (loggers, error) {
 		return loggers{}, err
 	}
 	life.Append(fx.StopHook(func() { _ = log.Sync() })) // terminals cannot sync
-	return loggers{Log: log.Unsampled, Level: log.Level, Trace: trace.Unsampled.Named("trace")}, nil
+	return loggers{Log: keepRecent(log.Unsampled, recent), Level: log.Level, Trace: trace.Unsampled.Named("trace")}, nil
 }
 
 func newRecent(cfg frozen) *logging.Recent { return logging.NewRecent(cfg.Log.Recent) }
 
-// keepRecent has the last lines kept for /logz, also those of a logger that the
-// app has put in the place of ours.
+// keepRecent has the last lines kept for /logz. It is used for our logger, which
+// the app's services may have, too, and again for what the server itself uses,
+// which may be another that the app has put in its place.
 func keepRecent(log *zap.Logger, recent *logging.Recent) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewTee(core, recent.Core(core))
+		if _, ok := core.(keptCore); ok {
+			return core
+		}
+		return keptCore{zapcore.NewTee(core, recent.Core(core))}
 	}))
 }
+
+// keptCore is one whose lines are kept already.
+type keptCore struct{ zapcore.Core }
+
+func (k keptCore) With(fields []zapcore.Field) zapcore.Core { return keptCore{k.Core.With(fields)} }
 
 // sampling makes loggers for lines that peers can cause, and counts what they
 // leave out.

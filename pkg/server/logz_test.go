@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
 
 	"github.com/pktsvc/pktsvc/pkg/server"
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -67,5 +72,23 @@ func TestLogzKeepsAsManyAsConfigured(t *testing.T) {
 	r.getJSON(t, "/logz", &found)
 	if found.Kept != 2 || len(found.Lines) != 2 {
 		t.Errorf("%d lines are kept, want 2", found.Kept)
+	}
+}
+
+// What the app's own services log with the logger of the server is kept, too.
+func TestLogzHasTheLinesOfServices(t *testing.T) {
+	var admin *server.AdminServer
+	cfg := server.Default()
+	cfg.Listen, cfg.Admin = []string{"tcp://127.0.0.1:0"}, "127.0.0.1:0"
+	app := server.New(cfg, fx.Populate(&admin), fx.Invoke(func(log *zap.Logger) { log.Named("orders").Info("said by a service") }))
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := &running{admin: admin}
+	if _, body := r.get(t, "/logz"); strings.Count(body, "said by a service") != 1 || strings.Count(body, `"listening"`) != 1 {
+		t.Errorf("want each line once:\n%s", body)
+	}
+	if err := app.Stop(context.Background()); err != nil {
+		t.Error(err)
 	}
 }

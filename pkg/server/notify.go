@@ -2,17 +2,34 @@ package server
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 )
 
+// notifyTimeout is how long a drain waits for a systemd that does not listen.
+const notifyTimeout = time.Second
+
 // notify tells systemd of a change of state, if it is systemd that has started
-// the process (NOTIFY_SOCKET). It blocks for no longer than one datagram takes.
+// the process. It blocks for no longer than notifyTimeout.
 func (p *PacketServer) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		p.log.Warn("systemd was not told", zap.String("state", state), zap.Error(err))
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := daemon.SdNotify(false, state)
+		sent <- err
+	}()
+	select {
+	case err := <-sent:
+		if err != nil {
+			p.log.Warn("systemd was not told", zap.String("state", state), zap.Error(err))
+		}
+	case <-time.After(notifyTimeout):
+		p.log.Warn("systemd does not listen", zap.String("state", state), zap.Duration("waited", notifyTimeout))
 	}
 }
 
