@@ -35,8 +35,20 @@ func TestAlertsStaySilent(t *testing.T) {
 	}
 	again := begin(t, program{}, first.addr, first.admin)
 	again.ready(t, again.url("/readyz"))
+	again.bench(t, nil, "--rate", "200", "--conns", "8", "--concurrency", "4") // bench does not reconnect
 	p.silent(t, afterwards, v1.AlertStateFiring)
+	// What was pending in between is over: it has come back.
+	p.silent(t, 5*time.Second, v1.AlertStatePending, v1.AlertStateFiring)
+	for _, well := range []string{`min(up{job="pktsvc"}) == 1`, `sum(pktsvc_server_state{job="pktsvc",state="ready"}) == 2`} {
+		if _, err := p.data(t.Context(), well); err != nil {
+			t.Errorf("%s: %v", well, err)
+		}
+	}
 }
+
+// passing is how long an alert may be pending without a word: a scrape that was
+// late once is no finding on a machine that does much else.
+const passing = 3 * time.Second
 
 // silent fails if an alert is in one of the states at any evaluation within a time.
 func (p *prometheus) silent(t *testing.T, limit time.Duration, states ...v1.AlertState) {
@@ -48,6 +60,9 @@ func (p *prometheus) silent(t *testing.T, limit time.Duration, states ...v1.Aler
 			t.Fatal(err)
 		}
 		for _, a := range result.Alerts {
+			if a.State == v1.AlertStatePending && time.Since(a.ActiveAt) < passing {
+				continue
+			}
 			if slices.Contains(states, a.State) {
 				t.Fatalf("%s is %s: %v", a.Labels["alertname"], a.State, a.Labels)
 			}
@@ -97,9 +112,7 @@ func TestAlertsFire(t *testing.T) {
 	if len(listing) == 0 {
 		t.Error("no panel lists alerts")
 	}
-	for _, q := range listing {
-		p.mustHaveData(t, q)
-	}
+	p.mustHaveData(t, time.Now().Add(patience), listing)
 
 	p.quiet(t, "pktsvc")
 	other.kill()

@@ -36,6 +36,7 @@ func TestBenchAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
 		if page = string(body); err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s, %v: %s", resp.Status, err, page)
 		}

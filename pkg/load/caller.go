@@ -82,7 +82,7 @@ func (p *patience) check(before time.Duration) {
 	// If the request ends meanwhile, the exchange fails and a is not cancelled.
 	// If it succeeds, a is still that request's: only end replaces it, after this.
 	if begun := p.begun.Load(); begun > 0 && begun <= int64(before) && p.begun.CompareAndSwap(begun, expired) {
-		a.late.Store(true)
+		a.late.Store(a.Context.Err() == nil) // if the run is over, that is the cause
 		a.cancel()
 	}
 }

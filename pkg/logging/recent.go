@@ -7,9 +7,13 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// maxRecentLine bounds a line that [Recent] keeps, in bytes. Longer ones are kept
-// without their fields.
+// maxRecentLine bounds a line that [Recent] keeps, in bytes. Of longer ones the
+// texts are cut; if that is not enough, there is the message alone.
 const maxRecentLine = 8 << 10
+
+// How much of a text a line keeps that is too long. Stacks are worth more than
+// what peers may have sent.
+const maxRecentText, maxRecentStack = 512, 4 << 10
 
 // Recent keeps the last lines of a log in memory, so that they can be looked
 // through where the log itself is out of reach. Its methods may be called
@@ -84,7 +88,10 @@ func (c *recentCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.C
 func (c *recentCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	line, err := c.encode(c.encoder, e, fields)
 	if err == nil && len(line) > maxRecentLine {
-		e.Message, e.Stack = cut(e.Message), ""
+		e.Message, e.Stack = cut(e.Message, maxRecentText), ""
+		line, err = c.encode(c.encoder, e, append(shorten(fields), zap.Bool("cut", true)))
+	}
+	if err == nil && len(line) > maxRecentLine { // of what With has added, or of escapes
 		bare, _ := newEncoder("json")
 		line, err = c.encode(bare, e, []zapcore.Field{zap.Bool("cut", true)})
 	}
@@ -104,8 +111,32 @@ func (c *recentCore) encode(encoder zapcore.Encoder, e zapcore.Entry, fields []z
 	return append([]byte(nil), buffer.Bytes()...), nil
 }
 
-// cut shortens a message so that a line surely fits, whatever escaping adds.
-func cut(message string) string { return message[:min(len(message), maxRecentLine/8)] }
+// shorten cuts the texts among fields, and leaves out what may be long in other
+// ways.
+func shorten(fields []zapcore.Field) []zapcore.Field {
+	var short []zapcore.Field
+	for _, f := range fields {
+		limit := maxRecentText
+		if f.Key == "stack" {
+			limit = maxRecentStack
+		}
+		switch f.Type {
+		case zapcore.StringType:
+			f.String = cut(f.String, limit)
+		case zapcore.ByteStringType:
+			f = zap.String(f.Key, cut(string(f.Interface.([]byte)), limit))
+		case zapcore.ErrorType:
+			f = zap.String(f.Key, cut(f.Interface.(error).Error(), limit))
+		case zapcore.ArrayMarshalerType, zapcore.ObjectMarshalerType, zapcore.InlineMarshalerType,
+			zapcore.ReflectType, zapcore.BinaryType, zapcore.StringerType:
+			continue
+		}
+		short = append(short, f)
+	}
+	return short
+}
+
+func cut(text string, limit int) string { return text[:min(len(text), limit)] }
 
 // Sync does nothing.
 func (c *recentCore) Sync() error { return nil }

@@ -96,3 +96,20 @@ func TestRecentConcurrently(t *testing.T) {
 		t.Errorf("%d lines are kept, want %d", got, writers*lines/2)
 	}
 }
+
+// Of a line that is too long what it is about stays, and the top of the stack.
+func TestRecentShortens(t *testing.T) {
+	r := NewRecent(1)
+	log := zap.New(r.Core(zapcore.DebugLevel)).With(zap.String("conn", "tcp-1"))
+	log.Error("handler panicked", zap.Uint64("tag", 17), zap.ByteString("stack", []byte("top.go:1 "+strings.Repeat("x", 2*maxRecentLine))),
+		zap.Error(errors.New("on purpose"+strings.Repeat("x", 1000))), zap.Any("other", make([]int, 5000)))
+	var has map[string]any
+	if err := json.Unmarshal(r.Lines()[0], &has); err != nil {
+		t.Fatal(err)
+	}
+	stack, _ := has["stack"].(string)
+	text, _ := has["error"].(string)
+	if has["conn"] != "tcp-1" || has["tag"] != 17.0 || has["cut"] != true || !strings.HasPrefix(stack, "top.go:1 ") || !strings.HasPrefix(text, "on purpose") {
+		t.Errorf("%.300s", r.Lines()[0])
+	}
+}

@@ -36,8 +36,8 @@ func ReadBuild() Build {
 	if version != "" {
 		b.Version = version
 	}
-	if revision != "" {
-		b.Revision = revision
+	if revision != "" { // of another tree than what the toolchain may have seen
+		b.Revision, b.Time, b.Modified = revision, "", false
 	}
 	return b
 }

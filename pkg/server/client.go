@@ -21,7 +21,9 @@ type Client struct {
 
 // NewClient sets up the observation of calls. Of the configuration Listen, Drain
 // (but Telemetry) and Limits have no meaning. The services lend their names for
-// request types. The error says what is wrong.
+// request types. The error says what is wrong; without one, call Start, and Stop
+// after it. It makes its logger the one that OpenTelemetry, in all of the process,
+// tells of errors.
 func NewClient(cfg Config, services ...Service) (*Client, error) {
 	c := new(Client)
 	options := []fx.Option{

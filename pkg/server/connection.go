@@ -71,7 +71,7 @@ func (p *PacketServer) serve(l *listener, in link) {
 	}
 	c.conn = conn
 	p.conns.add(c)
-	p.serving.Go(func() { p.attend(c, in) })
+	go p.attend(c, in)
 }
 
 // attend waits for the connection's end, or brings it about when the server

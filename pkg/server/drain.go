@@ -46,7 +46,8 @@ func (p *PacketServer) stop(ctx context.Context) error {
 	d := &drain{p: p, began: time.Now(), signals: make(chan os.Signal, 1)}
 	signal.Notify(d.signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(d.signals)
-	defer p.force()
+	defer p.watching.Wait()
+	defer p.force() // before that
 	budget := p.budgets(ctx)
 
 	d.step("not_ready", func() bool {

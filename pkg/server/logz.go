@@ -20,12 +20,23 @@ type logz struct {
 	Lines   []json.RawMessage `json:"lines"`   // as the log has them
 }
 
-// logzLine is what filters look at in a line.
+// logzLine is what filters look at in a line. Services may give these names to
+// values of other types, which then match no filter.
 type logzLine struct {
-	Level   zapcore.Level `json:"level"`
-	Conn    string        `json:"conn"`
-	Tag     *uint64       `json:"tag"`
-	TraceID string        `json:"trace_id"`
+	Level   zapcore.Level   `json:"level"`
+	Conn    json.RawMessage `json:"conn"`
+	Tag     json.RawMessage `json:"tag"`
+	TraceID json.RawMessage `json:"trace_id"`
+}
+
+func isText(raw json.RawMessage, want string) bool {
+	var has string
+	return json.Unmarshal(raw, &has) == nil && strings.EqualFold(has, want)
+}
+
+func isNumber(raw json.RawMessage, match func(uint64) bool) bool {
+	var has *uint64
+	return json.Unmarshal(raw, &has) == nil && has != nil && match(*has)
 }
 
 // logLister serves /logz: the last lines of the log, the latest first. Lines of
@@ -47,9 +58,9 @@ func (l logLister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var has logzLine
 		if err := json.Unmarshal(line, &has); err != nil ||
 			has.Level < level ||
-			conn != "" && has.Conn != conn ||
-			trace != "" && !strings.EqualFold(has.TraceID, trace) ||
-			q.values.Get("tag") != "" && (has.Tag == nil || !tag(*has.Tag)) ||
+			conn != "" && !isText(has.Conn, conn) ||
+			trace != "" && !isText(has.TraceID, trace) ||
+			q.values.Get("tag") != "" && !isNumber(has.Tag, tag) ||
 			!bytes.Contains(line, text) {
 			continue
 		}

@@ -39,7 +39,7 @@ type PacketServer struct {
 	listeners []*listener
 
 	accepting     sync.WaitGroup // the accept loops
-	serving       sync.WaitGroup // a goroutine for each connection
+	watching      sync.WaitGroup // the watchdog
 	stopAccepting chan struct{}
 	draining      chan struct{}
 	forced        context.Context // ends when connections are to end at once
@@ -113,7 +113,7 @@ func (p *PacketServer) start(context.Context) error {
 		p.accepting.Go(func() { p.acceptLoop(l) })
 	}
 	p.health.set(stateReady)
-	p.serving.Go(func() { p.watchdog(p.forced) })
+	p.watching.Go(func() { p.watchdog(p.forced) })
 	p.notify(daemon.SdNotifyReady + "\nSTATUS=serving on " + strings.Join(p.Addresses(), " "))
 	p.log.Info("listening", zap.Strings("addresses", p.Addresses()), zap.String("admin", p.admin.URL()))
 	return nil

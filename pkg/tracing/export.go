@@ -9,7 +9,8 @@ import (
 )
 
 // SpanStats says what has become of the spans of a [Provider] that were to be
-// exported. Those that are in none of the counters still wait, or are under way.
+// exported. Those that are in none of the counters still wait, are under way, or
+// were left over when Shutdown ran out of time.
 type SpanStats struct {
 	Exported     uint64 // taken by the exporter
 	QueueFull    uint64 // lost: more waited than OTEL_BSP_MAX_QUEUE_SIZE
@@ -35,15 +36,24 @@ const queueSpare = 16
 func newExport(to sdktrace.SpanExporter) *export {
 	e := &export{limit: maxQueue()}
 	e.SpanProcessor = sdktrace.NewBatchSpanProcessor(countedExporter{to, e},
-		sdktrace.WithMaxQueueSize(int(e.limit)+queueSpare))
+		sdktrace.WithMaxQueueSize(int(e.limit)+queueSpare),
+		sdktrace.WithMaxExportBatchSize(maxBatch(e.limit)))
 	return e
 }
 
-func maxQueue() int64 {
-	if n, err := strconv.ParseInt(environ("OTEL_BSP_MAX_QUEUE_SIZE"), 10, 32); err == nil && n > 0 {
+// maxQueue and maxBatch read what the SDK would. It panics on numbers below 0; here
+// they are ignored like all else that is no size.
+func maxQueue() int64 { return size("OTEL_BSP_MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize) }
+
+func maxBatch(queue int64) int {
+	return int(min(queue, size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize)))
+}
+
+func size(variable string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(environ(variable), 10, 32); err == nil && n > 0 {
 		return n
 	}
-	return sdktrace.DefaultMaxQueueSize
+	return otherwise
 }
 
 // OnEnd queues the span, or drops and counts it. It does not block.

@@ -61,3 +61,19 @@ func TestSpansAreCounted(t *testing.T) {
 		t.Errorf("not enabled: %+v", got)
 	}
 }
+
+// The SDK by itself panics on these.
+func TestWrongSizesAreIgnored(t *testing.T) {
+	setEnvironment(t, map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": "-1", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "-1"})
+	held := &heldExporter{release: make(chan struct{})}
+	close(held.release)
+	p, err := NewProvider(t.Context(), ProviderOptions{Mode: On, Exporter: held})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := p.Tracer("test").Start(t.Context(), "span")
+	span.End()
+	if err := p.Shutdown(t.Context()); err != nil || p.Spans() != (SpanStats{Exported: 1}) {
+		t.Errorf("%v, %+v", err, p.Spans())
+	}
+}
