@@ -214,7 +214,7 @@ func startPrometheus(t *testing.T, targets map[string][]string, rules ...string)
 		"--enable-feature=exemplar-storage", "--log.level=warn",
 	}})
 	p.ready(t, p.url+"/-/ready")
-	c, err := api.NewClient(api.Config{Address: p.url})
+	c, err := api.NewClient(api.Config{Address: p.url, Client: client})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ func TestFromPanelToTrace(t *testing.T) {
 	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin}, "pktsvc-bench": {l.admin}}, rule(t, "recording.rules.yaml"))
 	p.scraped(t, 3)
 
+	deadline := time.Now().Add(time.Minute)
 	shown := 0
 	for _, q := range readDashboards(t) {
 		if !q.exemplar {
@@ -36,7 +37,7 @@ func TestFromPanelToTrace(t *testing.T) {
 		}
 		shown++
 		t.Run(q.where, func(t *testing.T) {
-			eventually(t, time.Minute, "an exemplar leads to a trace", func() error {
+			eventually(t, time.Until(deadline).Round(time.Second), "an exemplar leads to a trace", func() error {
 				trace, role, err := p.exemplar(t, q.expr)
 				if err != nil {
 					return err
