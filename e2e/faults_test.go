@@ -92,11 +92,7 @@ var faults = []fault{
 	{"no-descriptors", []string{"PktsvcAcceptErrors"},
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{files: 40})
-			return []string{s.admin}, func() {
-				for range 60 { // in the backlog, once there are no more descriptors
-					s.dial(t)
-				}
-			}
+			return []string{s.admin}, func() { exhaust(t, s.addr) }
 		}},
 	{"few-descriptors", []string{"PktsvcFileDescriptorsNearLimit"},
 		func(t *testing.T) ([]string, func()) {
@@ -121,7 +117,13 @@ var faults = []fault{
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{})
 			return []string{s.admin}, func() {
-				if _, err := s.connect(t).Submit(t.Context(), stream.Request{Type: 5, Payload: []byte("60000")}); err != nil {
+				c := s.connect(t)
+				if _, err := c.Submit(t.Context(), stream.Request{Type: 5, Payload: []byte("60000")}); err != nil {
+					t.Error(err)
+				}
+				// An answer shows that what was sent before it has been accepted, too. A
+				// server without requests would just end.
+				if _, err := c.Call(t.Context(), stream.Request{Type: 0}); err != nil {
 					t.Error(err)
 				}
 				s.signal(t, syscall.SIGTERM)
@@ -209,6 +211,37 @@ func knock(t *testing.T, addr, text string) {
 			case <-tick:
 			case <-ctx.Done():
 				return
+			}
+		}
+	}()
+}
+
+// exhaust opens more connections than a server has descriptors for, and closes
+// them again after a few seconds, until the test ends: without a pause Prometheus
+// would never come back in, should it lose its own connection.
+func exhaust(t *testing.T, addr string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		for tick := time.Tick(5 * time.Second); ctx.Err() == nil; {
+			var open []net.Conn
+			for range 60 { // in the backlog, once there are no more descriptors
+				if c, err := net.Dial("tcp", addr); err == nil {
+					open = append(open, c)
+				}
+			}
+			select {
+			case <-tick:
+			case <-ctx.Done():
+			}
+			for _, c := range open {
+				c.Close()
+			}
+			select {
+			case <-time.After(2 * time.Second):
+			case <-ctx.Done():
 			}
 		}
 	}()

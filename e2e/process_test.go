@@ -62,7 +62,7 @@ func run(t *testing.T, p program) *process {
 	t.Cleanup(func() {
 		r.kill()
 		if t.Failed() {
-			t.Logf("the end of the log of %s:\n%s", p.name, r.tail(20))
+			t.Logf("the end of the log of %s:\n%s", p.name, r.tail(5))
 		}
 	})
 	return r
