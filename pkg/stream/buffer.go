@@ -3,6 +3,7 @@ package stream
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 // Buffers come from pools by size class, powers of two from 1<<minBufferBits to
@@ -19,10 +20,25 @@ type buffer struct {
 
 var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
 
+// buffersHeld counts the buffers that are taken and not yet let go of, for tests
+// that look for lost ones. Nil otherwise.
+var buffersHeld *atomic.Int64
+
 func bufferClass(n int) int { return max(bits.Len(uint(max(n, 1)-1)), minBufferBits) - minBufferBits }
+
+// bufferCap is the capacity of the buffer that newBuffer(n) returns.
+func bufferCap(n int) int {
+	if class := bufferClass(n); class < len(bufferPools) {
+		return 1 << (class + minBufferBits)
+	}
+	return n
+}
 
 // newBuffer returns an empty buffer with room for at least n bytes.
 func newBuffer(n int) *buffer {
+	if buffersHeld != nil {
+		buffersHeld.Add(1)
+	}
 	class := bufferClass(n)
 	if class >= len(bufferPools) {
 		return &buffer{b: make([]byte, 0, n)}
@@ -37,6 +53,9 @@ func newBuffer(n int) *buffer {
 func (b *buffer) release() {
 	if b == nil {
 		return
+	}
+	if buffersHeld != nil {
+		buffersHeld.Add(-1)
 	}
 	if c := cap(b.b); c >= 1<<minBufferBits && c <= 1<<maxBufferBits {
 		b.b = b.b[:0]

@@ -108,7 +108,9 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c.dispatch.resume = make(chan struct{}, 1)
 	c.out.full = make(chan struct{}, 1)
-	c.in.init(c.tr)
+	c.in.init(c.tr, &c.opts, func() {
+		c.end(ReasonSlowSender, fmt.Errorf("%w: no byte for %v", ErrSlowSender, c.opts.ReadTimeout))
+	})
 	if c.wants.Has(EventConnOpened) {
 		c.observe(c.base, Event{Kind: EventConnOpened})
 	}
@@ -158,6 +160,7 @@ func (c *Conn) Stats() Stats {
 	s.QueuedBytes = c.dispatch.bytes
 	s.SendQueued = int(c.out.queued - c.out.written)
 	s.BytesSent = c.out.written
+	s.Receiving = int(c.in.partial.Load())
 	s.Paused = c.dispatch.paused
 	return s
 }

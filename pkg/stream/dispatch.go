@@ -45,6 +45,7 @@ type inbound struct {
 	size            int
 	queued          bool // guarded by mu
 	payload         *buffer
+	memory          int // taken of the budget
 	begun           time.Time
 	ctx             context.Context // of the handler and of events
 }
@@ -71,10 +72,25 @@ func (in *inbound) event(kind EventKind) Event {
 	}}
 }
 
+// inboundMemory is what a request is counted with while it is in flight.
+func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Payload)) }
+
+// letGo gives the request's memory back, once.
+func (in *inbound) letGo() {
+	in.payload.release()
+	in.payload = nil
+	in.conn.opts.Budget.giveBack(in.memory)
+}
+
 // accept takes a request that was read: it is handed to a handler, queued for
 // one, or rejected. It runs on the reader.
 func (c *Conn) accept(p *Packet) {
 	c.mu.Lock()
+	if c.out.rejections() > uncountedSend && c.opts.Budget.scarce() {
+		c.mu.Unlock()
+		c.end(ReasonOverload, ErrOverload)
+		c.mu.Lock()
+	}
 	ch, reason, text := c.admit(p)
 	c.stats.RequestsReceived++
 	if c.life.eofQueued || c.life.dead {
@@ -103,6 +119,7 @@ func (c *Conn) accept(p *Packet) {
 	}
 	in := &inbound{
 		Context: c.base, conn: c, channel: ch, tag: p.Tag, typ: p.Type, flags: p.Flags, size: len(p.Payload), queued: true,
+		memory: inboundMemory(p),
 	}
 	in.ctx = in
 	if c.wants != 0 {
@@ -170,6 +187,8 @@ func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) 
 			return nil, RejectNoHandler, textNoHandler
 		case ch.serving.get(p.Tag) != nil:
 			return nil, RejectTagInUse, fmt.Sprintf("channel %d: tag already in use: %d", p.Channel, p.Tag)
+		case !full && (c.in.skip > 0 || !c.opts.Budget.take(inboundMemory(p))):
+			return nil, RejectBusy, "busy: the memory of all connections is used up, try again later"
 		case !full:
 			return ch, RejectNone, ""
 		case c.inFlight > 0:
@@ -316,7 +335,9 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	p, reason, err := c.response(in, resp, err)
 	c.mu.Lock()
 	if !inline && (len(c.gate.answers) > 0 || !c.sendRoom()) {
+		c.opts.Budget.force(len(p.Payload)) // it is held as long as the peer likes
 		c.waitForAnswer()
+		c.opts.Budget.giveBack(len(p.Payload))
 	}
 	lost := c.life.dead
 	flush := false
@@ -348,8 +369,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	}
 	c.reportDone(in, &p, reason, err, lost)
 	c.observeControls()
-	in.payload.release() // p may have shared it until here
-	in.payload = nil
+	in.letGo() // p may have shared the payload until here
 	if flush {
 		c.flushAsCaller()
 	}

@@ -25,6 +25,12 @@ var (
 	// ErrSlowConsumer is the cause when the peer took no bytes for
 	// Options.WriteTimeout.
 	ErrSlowConsumer = errors.New("slow consumer: the peer takes no bytes")
+	// ErrSlowSender is the cause when no byte came for Options.ReadTimeout in the
+	// middle of a packet.
+	ErrSlowSender = errors.New("slow sender: the peer has stopped in the middle of a packet")
+	// ErrOverload is the cause when Options.Budget was used up and the peer took
+	// none of the answers that said so.
+	ErrOverload = errors.New("overload: the memory of all connections is used up, and the peer reads no answers")
 	// ErrTimeLimit is the cause when a limit of time on the connection passed.
 	ErrTimeLimit = errors.New("connection time limit")
 )
@@ -171,6 +177,8 @@ const (
 	ReasonOversize                   // a packet over the limit was announced
 	ReasonNotPackets                 // the peer speaks another protocol
 	ReasonSlowConsumer               // the peer took no bytes for too long
+	ReasonSlowSender                 // no byte came for too long in the middle of a packet
+	ReasonOverload                   // no memory for what the peer sends, and it reads no rejections
 	ReasonTimeout                    // first byte, idle or age limit
 	ReasonReadError
 	ReasonWriteError
@@ -179,7 +187,7 @@ const (
 
 var reasonNames = [NumReasons]string{
 	"none", "shutdown", "stream_end", "linger", "closed", "malformed", "truncated", "oversize",
-	"not_packets", "slow_consumer", "timeout", "read_error", "write_error",
+	"not_packets", "slow_consumer", "slow_sender", "overload", "timeout", "read_error", "write_error",
 }
 
 // String returns a short name, fit for a metric's label.

@@ -1,6 +1,10 @@
 package stream
 
-import "errors"
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+)
 
 const (
 	minReadBuffer = 4 << 10
@@ -21,12 +25,23 @@ type input struct {
 	small      int           // reads in a row that used little of it
 	socket     *socketReader // sockets only, else tr.r is read
 
+	budget  *Budget // counts the buffer, but for the smallest
+	charged int     // bytes that are counted now
+	forced  bool    // a packet is awaited that must be read whatever it takes
+	skip    int     // bytes to come of a packet that is not wanted
+
+	timeout time.Duration // between two reads of one packet
+	late    func()        // called when it has passed
+	watch   *time.Timer   // nil until the first wait inside a packet
+	watched bool          // the timer runs
+	partial atomic.Int64  // bytes there of a packet whose rest is awaited; for others to read
+
 	packets, bytes int // parsed since they were last counted
 	arrivals       []arrival
 }
 
-func (in *input) init(tr *transport) {
-	in.tr, in.size = tr, minReadBuffer
+func (in *input) init(tr *transport, o *Options, late func()) {
+	in.tr, in.size, in.budget, in.timeout, in.late = tr, minReadBuffer, o.Budget, o.ReadTimeout, late
 	if tr.rawRead != nil {
 		in.socket = newSocketReader(tr.rawRead, in.free, in.letGo)
 	}
@@ -41,44 +56,98 @@ func (in *input) unread() []byte {
 
 // free returns the space to read into, which is not empty.
 func (in *input) free() []byte {
-	if in.buf == nil {
-		in.buf = newBuffer(in.size)
+	if in.buf == nil && !in.take(in.size) {
+		in.buf = newBuffer(minReadBuffer)
 	}
 	return in.buf.b[in.end:cap(in.buf.b)]
 }
 
-// letGo gives the buffer back before a wait, unless bytes are in it.
+// take moves the unread bytes to a buffer of at least n bytes, if the budget has
+// one.
+func (in *input) take(n int) bool {
+	charge := 0
+	if n > minReadBuffer {
+		charge = bufferCap(n)
+	}
+	if in.forced {
+		in.budget.force(charge)
+	} else if !in.budget.take(charge) {
+		return false
+	}
+	bigger := newBuffer(n)
+	unread := copy(bigger.b[:cap(bigger.b)], in.unread())
+	in.drop()
+	in.buf, in.end, in.charged = bigger, unread, charge
+	return true
+}
+
+// letGo gives the buffer back before a wait, unless bytes are in it. Then the
+// rest of a packet is awaited, but not for ever.
 func (in *input) letGo() {
 	if in.start == in.end {
-		in.buf.release()
-		in.buf, in.start, in.end = nil, 0, 0
+		in.drop()
+	}
+	in.awaitRest()
+}
+
+func (in *input) drop() {
+	in.buf.release()
+	in.buf, in.start, in.end = nil, 0, 0
+	in.budget.giveBack(in.charged)
+	in.charged = 0
+}
+
+// awaitRest starts the clock for the rest of a packet, if one has begun.
+func (in *input) awaitRest() {
+	n := in.end - in.start
+	if n == 0 && in.skip == 0 {
+		return
+	}
+	in.partial.Store(int64(max(n, 1)))
+	in.watched = true
+	if in.watch == nil {
+		in.watch = time.AfterFunc(in.timeout, in.late)
+	} else {
+		in.watch.Reset(in.timeout)
+	}
+}
+
+// restCame stops that clock.
+func (in *input) restCame() {
+	if in.watched {
+		in.watched = false
+		in.watch.Stop()
+		in.partial.Store(0)
 	}
 }
 
 // fill reads at least one byte. need is how many the next packet takes at the
 // least; the buffer grows towards it by doubling, so that a length announced is
-// no memory taken. The error may be io.EOF.
+// no memory taken. The error may be io.EOF, or errNoMemory if the buffer is full
+// and the budget has no larger one.
 func (in *input) fill(need int) error {
 	switch {
 	case in.start == in.end:
 		in.start, in.end = 0, 0
 		if in.socket != nil || (in.buf != nil && cap(in.buf.b) > maxReadBuffer) {
-			in.buf.release() // none is held while nothing comes
-			in.buf = nil
+			in.drop() // none is held while nothing comes
 		}
 	case in.end == cap(in.buf.b) || in.start+need > cap(in.buf.b):
-		rest := in.buf.b[in.start:in.end]
-		if have := cap(in.buf.b); need > have {
-			bigger := newBuffer(min(need, 2*have))
-			copy(bigger.b[:len(rest)], rest)
-			in.buf.release()
-			in.buf = bigger
-		} else {
-			copy(in.buf.b[:cap(in.buf.b)], rest)
+		have := cap(in.buf.b)
+		if need > have && in.take(min(need, 2*have)) {
+			break
 		}
-		in.start, in.end = 0, len(rest)
+		if in.end-in.start == have {
+			return errNoMemory
+		}
+		in.end = copy(in.buf.b[:have], in.unread())
+		in.start = 0
+	}
+	if in.socket == nil {
+		in.awaitRest()
 	}
 	n, err := in.read()
+	in.restCame()
 	if n == 0 && err == nil {
 		return errNoRead
 	}
@@ -100,7 +169,19 @@ func (in *input) fill(need int) error {
 	return err
 }
 
-var errNoRead = errors.New("the stream returns neither bytes nor an error")
+var (
+	errNoRead   = errors.New("the stream returns neither bytes nor an error")
+	errNoMemory = errors.New("no memory for the packet")
+)
+
+// discard drops what has come of a packet that is not wanted.
+func (in *input) discard() {
+	n := min(in.skip, in.end-in.start)
+	in.skip -= n
+	in.start += n
+	in.offset += int64(n)
+	in.bytes += n
+}
 
 func (in *input) read() (n int, err error) {
 	if in.socket != nil {
@@ -127,7 +208,5 @@ func (in *input) keepRest() {
 }
 
 func (in *input) close() {
-	in.buf.release()
-	in.buf = nil
-	in.start, in.end = 0, 0
+	in.drop()
 }

@@ -310,6 +310,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	for _, t := range l.timers {
 		t.Stop()
 	}
+	c.out.pending.letGo(c.opts.Budget) // nothing is added to it any more
 	c.gate.wakeAll()
 	c.ended.Store(true)
 	if !l.readerGone || c.out.writing {
@@ -326,7 +327,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	c.failCalls(lost, cause)
 	for _, in := range dropped {
 		c.reportDone(in, &Packet{}, RejectNone, cause, true)
-		in.payload.release()
+		in.letGo()
 	}
 	if lateReceive {
 		c.closeReceived(c.Err())

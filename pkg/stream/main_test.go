@@ -7,13 +7,17 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 // No test may leave a goroutine of the engine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	buffersHeld = new(atomic.Int64)
+	goleak.VerifyTestMain(m)
+}
 
 // peer is the far end of a connection, played by a test. Its two directions end
 // apart from each other.

@@ -20,6 +20,7 @@ const (
 	DefaultMaxInFlight    = 64 << 10
 	DefaultSendBuffer     = 1 << 20
 	DefaultWriteTimeout   = 30 * time.Second
+	DefaultReadTimeout    = 30 * time.Second
 	DefaultDrainTimeout   = 5 * time.Second
 	DefaultLinger         = time.Second
 )
@@ -67,9 +68,16 @@ type Options struct {
 	MaxInFlight    int // this side's unanswered requests, beside one per handler; a further one waits (65536)
 	SendBuffer     int // bytes queued for sending beyond which senders wait (1 MiB)
 
+	// Budget bounds the memory of all connections that it is given to. Default: none.
+	Budget *Budget
+
 	// WriteTimeout ends the connection as a slow consumer when the peer takes
 	// no byte for so long while some wait to be sent. Default 30 s.
 	WriteTimeout time.Duration
+
+	// ReadTimeout ends the connection as a slow sender when no byte comes for so
+	// long in the middle of a packet. Default 30 s.
+	ReadTimeout time.Duration
 
 	// DrainTimeout is how long Shutdown goes on serving the peer's new requests
 	// before it rejects them. Default 5 s.
@@ -78,11 +86,11 @@ type Options struct {
 	// this side has been sent. Default 1 s.
 	Linger time.Duration
 
-	// FirstByteTimeout ends a connection on which no packet has come by then.
+	// FirstByteTimeout ends a connection on which nothing at all has come by then.
 	// Zero, as for the next two, means never: a quiet peer is legal.
 	FirstByteTimeout time.Duration
-	// IdleTimeout ends, in order, a connection without a packet in either
-	// direction for so long, and without a request that waits for its answer.
+	// IdleTimeout ends, in order, a connection without a packet or a part of one in
+	// either direction for so long, and without a request that waits for its answer.
 	IdleTimeout time.Duration
 	// MaxAge ends, in order, a connection that has been open for so long, or for up
 	// to a tenth less at random, so that connections that were opened together do
@@ -120,6 +128,7 @@ func (o Options) validated() (Options, error) {
 	size("MaxInFlight", &o.MaxInFlight, DefaultMaxInFlight)
 	size("SendBuffer", &o.SendBuffer, DefaultSendBuffer)
 	span("WriteTimeout", &o.WriteTimeout, DefaultWriteTimeout)
+	span("ReadTimeout", &o.ReadTimeout, DefaultReadTimeout)
 	span("DrainTimeout", &o.DrainTimeout, DefaultDrainTimeout)
 	span("Linger", &o.Linger, DefaultLinger)
 	span("FlushDelay", &o.FlushDelay, 0)

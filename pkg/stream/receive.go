@@ -50,8 +50,14 @@ func (c *Conn) readLoop() error {
 		if err != nil {
 			return err
 		}
-		if err := in.fill(need); err != nil {
-			if !errors.Is(err, io.EOF) || in.start == in.end {
+		err = in.fill(need)
+		if errors.Is(err, errNoMemory) {
+			if err = c.unaffordable(need); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			if !errors.Is(err, io.EOF) || (in.start == in.end && in.skip == 0) {
 				return err
 			}
 			return &ProtocolError{
@@ -71,6 +77,7 @@ func (c *Conn) readLoop() error {
 // next one takes at the least.
 func (c *Conn) parseAll() (need int, err error) {
 	in := &c.in
+	in.discard()
 	for {
 		p, n, need, err := ParsePacket(in.unread(), c.opts.MaxPacket)
 		if err != nil {
@@ -84,6 +91,7 @@ func (c *Conn) parseAll() (need int, err error) {
 		}
 		in.start += n
 		in.offset += int64(n)
+		in.forced = false
 		in.packets++
 		in.bytes += n
 		if c.wants.Has(EventPacketReceived) {
@@ -111,6 +119,47 @@ func (c *Conn) parseAll() (need int, err error) {
 			return 0, errPeerEOF
 		}
 	}
+}
+
+// unaffordable deals with a packet of size bytes of which a buffer full has come
+// and for whose rest the budget has no memory. An answer that is waited for must
+// be read all the same; anything else is dropped as it comes.
+func (c *Conn) unaffordable(size int) error {
+	in := &c.in
+	body := in.unread()
+	_, head, err := ConsumeUint(body)
+	if err != nil {
+		return err // it was read before
+	}
+	var p Packet
+	if err := parseBody(&p, body[head:]); err != nil { // all but the payload is there
+		return err
+	}
+	if p.Kind == KindResponse {
+		c.mu.Lock()
+		ch := c.channel(p.Channel)
+		in.forced = ch != nil && ch.calls.get(p.Tag) != nil
+		c.mu.Unlock()
+		if in.forced {
+			return nil
+		}
+	}
+	in.packets++
+	in.skip = size
+	if c.wants.Has(EventPacketReceived) {
+		c.observe(c.base, Event{Kind: EventPacketReceived, Packet: p, Size: size})
+	}
+	switch p.Kind {
+	case KindRequest:
+		c.accept(&p)
+	case KindResponse:
+		if c.wants.Has(EventCallUnknown) {
+			c.observe(c.base, Event{Kind: EventCallUnknown, Packet: p})
+		}
+	default:
+		return errPeerEOF // an end is never so long, but taken as one
+	}
+	return nil
 }
 
 // settleArrivals gives the responses that were read to their calls.

@@ -55,6 +55,14 @@ type batch struct {
 	buf        *buffer
 	packets    []Packet
 	rejections int // bytes
+	charged    int // taken of the budget
+}
+
+// letGo gives the batch's memory back.
+func (b *batch) letGo(budget *Budget) {
+	b.buf.release()
+	budget.giveBack(b.charged)
+	*b = batch{}
 }
 
 // rejections is how many bytes of rejections wait to be sent.
@@ -70,6 +78,10 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 		o.pending.buf = newBuffer(room)
 	}
 	o.pending.buf.grow(room)
+	if n := cap(o.pending.buf.b); n > uncountedSend && n > o.pending.charged {
+		c.opts.Budget.force(n - o.pending.charged)
+		o.pending.charged = n
+	}
 	before := len(o.pending.buf.b)
 	o.pending.buf.b = p.append(o.pending.buf.b)
 	o.queued += uint64(len(o.pending.buf.b) - before)
@@ -129,7 +141,7 @@ func (c *Conn) flush() {
 		}
 		n, err := c.tr.socket.tryWrite(b.buf.b)
 		if err != nil {
-			c.writeFailed(n, err)
+			c.writeFailed(b, n, err)
 			return
 		}
 		if n < len(b.buf.b) {
@@ -157,7 +169,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 		if b.buf == nil {
 			if unflushed && c.tr.flush != nil && c.queueEmpty() {
 				if err := c.guard(c.tr.flush.Flush); err != nil {
-					c.writeFailed(done, err)
+					c.writeFailed(b, done, err)
 					return
 				}
 			}
@@ -170,7 +182,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 		n, err := c.writeChunk(b.buf.b[offset:])
 		offset += n
 		if err != nil {
-			c.writeFailed(done+n, err)
+			c.writeFailed(b, done+n, err)
 			return
 		}
 		unflushed = true
@@ -192,7 +204,7 @@ func (c *Conn) holdBack(delay time.Duration) {
 	case <-c.out.full: // left from an earlier batch
 	default:
 	}
-	enough := len(c.out.pending.buf.b) >= flushSize || c.life.eofQueued || c.life.dead
+	enough := c.life.dead || c.life.eofQueued || len(c.out.pending.buf.b) >= flushSize
 	c.mu.Unlock()
 	if enough {
 		return
@@ -290,7 +302,7 @@ func (c *Conn) wrote(b batch) {
 	if c.wants.Has(EventFlushed) {
 		c.observe(c.base, Event{Kind: EventFlushed, Size: len(b.buf.b)})
 	}
-	b.buf.release()
+	b.letGo(c.opts.Budget)
 }
 
 func (c *Conn) stalled() {
@@ -303,8 +315,10 @@ func (c *Conn) stalled() {
 	}
 }
 
-// writeFailed ends the connection and the write role.
-func (c *Conn) writeFailed(n int, err error) {
+// writeFailed ends the connection and the write role. b is what was being
+// written, if anything.
+func (c *Conn) writeFailed(b batch, n int, err error) {
+	b.letGo(c.opts.Budget)
 	c.mu.Lock()
 	c.out.written += uint64(n)
 	c.out.taken = c.out.written // what lies behind cannot have reached the peer

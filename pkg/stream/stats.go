@@ -36,6 +36,7 @@ type Stats struct {
 	Queued      int // accepted requests that wait for a handler
 	QueuedBytes int // payload bytes of accepted, unanswered requests
 	SendQueued  int // bytes that wait to be sent
+	Receiving   int // bytes of a packet of which the rest is awaited
 	Paused      bool
 	Unanswered  int // accepted requests that the connection's end left unanswered
 }

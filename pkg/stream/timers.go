@@ -17,10 +17,10 @@ func (c *Conn) startTimers() {
 	if d := c.opts.FirstByteTimeout; d > 0 {
 		c.after(d, func() {
 			c.mu.Lock()
-			quiet := c.stats.PacketsReceived == 0 && !c.life.dead
+			quiet := c.stats.PacketsReceived == 0 && c.in.partial.Load() == 0 && !c.life.dead
 			c.mu.Unlock()
 			if quiet {
-				c.end(ReasonTimeout, fmt.Errorf("%w: no packet came within %v of opening", ErrTimeLimit, d))
+				c.end(ReasonTimeout, fmt.Errorf("%w: nothing came within %v of opening", ErrTimeLimit, d))
 			}
 		})
 	}
@@ -41,7 +41,7 @@ func (c *Conn) checkIdle() {
 	limit := c.opts.IdleTimeout
 	c.mu.Lock()
 	idle := time.Since(c.lastActive)
-	if c.dispatch.active > 0 || c.inFlight > 0 || c.dispatch.paused {
+	if c.dispatch.active > 0 || c.inFlight > 0 || c.dispatch.paused || c.in.partial.Load() > 0 {
 		idle = 0
 	}
 	if idle < limit && !c.life.dead && !c.life.ending {
