@@ -21,6 +21,7 @@ const embeddedVariable = "PKTSVC_E2E_EMBEDDED"
 const (
 	handlerPanics = "handler_panics" // type 0 panics
 	neverReady    = "never_ready"    // a start hook hangs: no listener opens
+	hoardsFiles   = "hoards_files"   // type 0 takes all file descriptors, again and again
 )
 
 // embedding is that program. The flags are those of pktsvc serve.
@@ -45,10 +46,14 @@ func embedded() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	options := []fx.Option{fx.Provide(server.AsService(panicking))}
-	if os.Getenv(embeddedVariable) == neverReady {
+	service, options := panicking, []fx.Option(nil)
+	switch os.Getenv(embeddedVariable) {
+	case hoardsFiles:
+		service = hoarding
+	case neverReady:
 		options = append(options, fx.StartTimeout(time.Hour), fx.Decorate(hang))
 	}
+	options = append(options, fx.Provide(server.AsService(service)))
 	err = server.Run(server.New(cfg, options...))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -60,6 +65,36 @@ func panicking() server.Service {
 	mux := new(stream.Mux)
 	mux.HandleFunc(0, "Panic", func(context.Context, stream.Request) (stream.Response, error) { panic("on purpose") })
 	return server.Service{Name: "panicking", Mux: mux}
+}
+
+// hoarding gives the descriptors back at times: else Prometheus would never come
+// back in, should it lose its connection.
+func hoarding() server.Service {
+	mux := new(stream.Mux)
+	mux.HandleFunc(0, "Hoard", func(ctx context.Context, _ stream.Request) (stream.Response, error) {
+		for tick := time.Tick(2 * time.Second); ; {
+			var files []*os.File
+			for range 2 {
+				for {
+					f, err := os.Open(os.DevNull)
+					if err != nil {
+						break
+					}
+					files = append(files, f)
+				}
+				select {
+				case <-tick:
+				case <-ctx.Done():
+					return stream.Response{}, ctx.Err()
+				}
+			}
+			for _, f := range files {
+				f.Close()
+			}
+			<-tick
+		}
+	})
+	return server.Service{Name: "hoarding", Mux: mux}
 }
 
 // hang adds a start hook that never ends, behind that of the admin server and

@@ -91,13 +91,20 @@ var faults = []fault{
 		}},
 	{"no-descriptors", []string{"PktsvcAcceptErrors"},
 		func(t *testing.T) ([]string, func()) {
-			s := serve(t, program{files: 40})
-			return []string{s.admin}, func() { exhaust(t, s.addr) }
+			p := embedding(t, hoardsFiles)
+			p.files = 100
+			s := serve(t, p)
+			return []string{s.admin}, func() {
+				if _, err := s.connect(t).Submit(t.Context(), stream.Request{}); err != nil {
+					t.Error(err)
+				}
+				knock(t, s.addr, "")
+			}
 		}},
 	{"few-descriptors", []string{"PktsvcFileDescriptorsNearLimit"},
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{files: 64})
-			return []string{s.admin}, func() { s.bench(t, nil, "--conns", "44", "--concurrency", "1", "--rate", "10") }
+			return []string{s.admin}, func() { s.bench(t, nil, "--conns", "45", "--concurrency", "1", "--rate", "10") }
 		}},
 	{"slow-consumers", []string{"PktsvcSlowConsumers"},
 		func(t *testing.T) ([]string, func()) {
@@ -211,37 +218,6 @@ func knock(t *testing.T, addr, text string) {
 			case <-tick:
 			case <-ctx.Done():
 				return
-			}
-		}
-	}()
-}
-
-// exhaust opens more connections than a server has descriptors for, and closes
-// them again after a few seconds, until the test ends: without a pause Prometheus
-// would never come back in, should it lose its own connection.
-func exhaust(t *testing.T, addr string) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-done })
-	go func() {
-		defer close(done)
-		for tick := time.Tick(5 * time.Second); ctx.Err() == nil; {
-			var open []net.Conn
-			for range 60 { // in the backlog, once there are no more descriptors
-				if c, err := net.Dial("tcp", addr); err == nil {
-					open = append(open, c)
-				}
-			}
-			select {
-			case <-tick:
-			case <-ctx.Done():
-			}
-			for _, c := range open {
-				c.Close()
-			}
-			select {
-			case <-time.After(2 * time.Second):
-			case <-ctx.Done():
 			}
 		}
 	}()

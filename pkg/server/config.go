@@ -1,6 +1,8 @@
 package server
 
 import (
+	"math"
+	"runtime/debug"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -15,6 +17,7 @@ const (
 	DefaultConnections        = 10_000
 	DefaultConnectionsPerPeer = 5_000
 	DefaultCloseTimeout       = 5 * time.Minute
+	DefaultMemory             = 1 << 30
 	DefaultClosedKept         = 1_000
 	DefaultActivityInterval   = 10 * time.Second
 	DefaultSlow               = time.Second
@@ -62,8 +65,9 @@ const (
 // MaxPacket to MaxAge are the options of pkg/stream with the same names, for
 // each connection.
 type LimitsConfig struct {
-	Connections        int           `yaml:"connections" usage:"open connections"`
+	Connections        int           `yaml:"connections" usage:"open connections; fewer when there are not so many file descriptors"`
 	ConnectionsPerPeer int           `yaml:"connections_per_peer" usage:"open connections from one IP address"`
+	Memory             int           `yaml:"memory" usage:"bytes for what all peers send: requests in flight, parts of packets, unread answers (by default half of GOMEMLIMIT, or 1 GiB)"`
 	ClosedKept         int           `yaml:"closed_kept" usage:"closed connections that are remembered for /connz"`
 	CloseTimeout       time.Duration `yaml:"close_timeout" usage:"how long the requests of a peer that has ended sending may go on"`
 
@@ -75,6 +79,7 @@ type LimitsConfig struct {
 	SendBuffer       int           `yaml:"send_buffer" usage:"bytes that wait to be sent, per connection"`
 	FlushDelay       time.Duration `yaml:"flush_delay" usage:"holds back packets so that more leave in one write; 0 for no delay"`
 	WriteTimeout     time.Duration `yaml:"write_timeout" usage:"ends a connection whose peer takes no bytes for so long"`
+	ReadTimeout      time.Duration `yaml:"read_timeout" usage:"ends a connection whose peer sends no byte for so long in the middle of a packet"`
 	FirstByteTimeout time.Duration `yaml:"first_byte_timeout" usage:"ends a connection that sends nothing at all; 0 for never"`
 	IdleTimeout      time.Duration `yaml:"idle_timeout" usage:"ends a connection without packets for so long; 0 for never"`
 	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older, some up to a tenth earlier so that they do not end together; 0 for never"`
@@ -135,6 +140,7 @@ func (c *Config) setDefaults() {
 
 	orDefault(&c.Limits.Connections, DefaultConnections)
 	orDefault(&c.Limits.ConnectionsPerPeer, DefaultConnectionsPerPeer)
+	orDefault(&c.Limits.Memory, defaultMemory())
 	orDefault(&c.Limits.ClosedKept, DefaultClosedKept)
 	orDefault(&c.Limits.CloseTimeout, DefaultCloseTimeout)
 	orDefault(&c.Limits.MaxPacket, stream.DefaultMaxPacket)
@@ -144,6 +150,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Limits.MaxInFlight, stream.DefaultMaxInFlight)
 	orDefault(&c.Limits.SendBuffer, stream.DefaultSendBuffer)
 	orDefault(&c.Limits.WriteTimeout, stream.DefaultWriteTimeout)
+	orDefault(&c.Limits.ReadTimeout, stream.DefaultReadTimeout)
 
 	orDefault(&c.Drain.Timeout, DefaultDrainTimeout)
 	orDefault(&c.Drain.Serve, min(stream.DefaultDrainTimeout, c.Drain.Timeout))
@@ -152,6 +159,15 @@ func (c *Config) setDefaults() {
 
 	orDefault(&c.Tracing.Enabled, "auto")
 	orDefault(&c.Tracing.Service, "pktsvc")
+}
+
+// defaultMemory leaves the other half of what the process may use to answers, to
+// handlers, and to garbage.
+func defaultMemory() int {
+	if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
+		return int(max(limit/2, 1))
+	}
+	return DefaultMemory
 }
 
 func orDefault[T comparable](v *T, def T) {
@@ -177,6 +193,7 @@ func (c Config) streamOptions() stream.Options {
 		SendBuffer:       l.SendBuffer,
 		FlushDelay:       l.FlushDelay,
 		WriteTimeout:     l.WriteTimeout,
+		ReadTimeout:      l.ReadTimeout,
 		FirstByteTimeout: l.FirstByteTimeout,
 		IdleTimeout:      l.IdleTimeout,
 		MaxAge:           l.MaxAge,

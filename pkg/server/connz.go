@@ -50,6 +50,7 @@ type connzStats struct {
 	Queued           int    `json:"queued"`
 	QueuedBytes      int    `json:"queued_bytes"`
 	SendQueued       int    `json:"send_queued"`
+	Receiving        int    `json:"receiving"` // bytes of a packet whose rest is awaited
 	Paused           bool   `json:"paused"`
 	Unanswered       int    `json:"unanswered"`
 }
@@ -64,6 +65,7 @@ var connzOrders = map[string]func(a, b connzEntry) int{
 	"sent":        greatest(func(e connzEntry) uint64 { return e.Stats.BytesSent }),
 	"serving":     greatest(func(e connzEntry) int { return e.Stats.Serving + e.Stats.Queued }),
 	"send_queued": greatest(func(e connzEntry) int { return e.Stats.SendQueued }),
+	"receiving":   greatest(func(e connzEntry) int { return e.Stats.Receiving }),
 	"stalls":      greatest(func(e connzEntry) uint64 { return e.Stats.Stalls }),
 }
 
@@ -132,6 +134,6 @@ func statsOf(s stream.Stats) connzStats {
 		RequestsReceived: s.RequestsReceived, ResponsesSent: s.ResponsesSent,
 		CallsSent: s.CallsSent, CallsAnswered: s.CallsAnswered, Stalls: s.Stalls,
 		InFlight: s.InFlight, Serving: s.Serving, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
-		SendQueued: s.SendQueued, Paused: s.Paused, Unanswered: s.Unanswered,
+		SendQueued: s.SendQueued, Receiving: s.Receiving, Paused: s.Paused, Unanswered: s.Unanswered,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // counters are the metrics of serving; those of connections and requests are
@@ -14,7 +16,7 @@ type counters struct {
 	acceptErrors prometheus.Counter
 }
 
-func newCounters(r *prometheus.Registry, h *health, cfg frozen) (*counters, error) {
+func newCounters(r *prometheus.Registry, h *health, cfg frozen, conns *connections, memory *stream.Budget) (*counters, error) {
 	c := &counters{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pktsvc_server_connections_refused_total",
@@ -29,7 +31,11 @@ func newCounters(r *prometheus.Registry, h *health, cfg frozen) (*counters, erro
 		c.refused.WithLabelValues(string(why)) // shown from the start
 	}
 	limit := gauge("pktsvc_server_connections_limit", "Connections that may be open at a time.",
-		func() float64 { return float64(cfg.Limits.Connections) })
+		func() float64 { return float64(conns.maxOpen) })
+	memoryLimit := gauge("pktsvc_server_memory_limit_bytes", "Memory for what peers send; when it is used up, requests are rejected as busy.",
+		func() float64 { return float64(memory.Limit()) })
+	memoryUsed := gauge("pktsvc_server_memory_used_bytes", "Memory taken by requests in flight, parts of packets and unread answers.",
+		func() float64 { return float64(memory.Used()) })
 	budget := gauge("pktsvc_server_drain_budget_seconds", "How long a drain takes at most, before it is forced.",
 		func() float64 { return cfg.drainBudget().Seconds() })
 	began := gauge("pktsvc_server_drain_started_timestamp_seconds", "When the drain began, in seconds since 1970; 0 while there is none.",
@@ -40,7 +46,7 @@ func newCounters(r *prometheus.Registry, h *health, cfg frozen) (*counters, erro
 			return 0
 		})
 	var errs []error
-	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, limit, budget, began, stateGauges{h}} {
+	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, limit, memoryLimit, memoryUsed, budget, began, stateGauges{h}} {
 		errs = append(errs, r.Register(m))
 	}
 	return c, errors.Join(errs...)

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pktsvc/pktsvc/pkg/logging"
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // Module is the whole server for an fx app. It needs a [Config], and serves what
@@ -38,7 +39,7 @@ var clientModule = fx.Module("pktsvc-client",
 
 // observationModule is what both are observed by.
 var observationModule = fx.Options(
-	fx.Provide(freeze, newServices, newConnectionsOf),
+	fx.Provide(freeze, newServices, newConnectionsOf, newMemory),
 	fx.Module("log", fx.Provide(newLoggers, newSampling, newRecent)),
 	fx.Decorate(keepRecent),
 	fx.Module("metrics", fx.Provide(newRegistry)),
@@ -58,7 +59,20 @@ func freeze(cfg Config) (frozen, error) {
 
 func newHealth() *health { return new(health) }
 
-func newConnectionsOf(cfg frozen) *connections { return newConnections(cfg.Limits) }
+// newConnectionsOf keeps to the file descriptors that there are: at that limit
+// connections are refused in order, while without descriptors accepting fails, and
+// so does all else.
+func newConnectionsOf(cfg frozen, log *zap.Logger) *connections {
+	limits := cfg.Limits
+	if possible := connectionsPossible(); limits.Connections > possible {
+		log.Named("server").Warn("limits.connections is lowered to what file descriptors allow (ulimit -n, LimitNOFILE)",
+			zap.Int("connections", limits.Connections), zap.Int("lowered_to", possible))
+		limits.Connections = possible
+	}
+	return newConnections(limits)
+}
+
+func newMemory(cfg frozen) *stream.Budget { return stream.NewBudget(cfg.Limits.Memory) }
 
 type pagesParams struct {
 	fx.In

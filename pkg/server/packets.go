@@ -55,6 +55,7 @@ type packetServerParams struct {
 	Health     *health
 	Conns      *connections
 	Counters   *counters
+	Memory     *stream.Budget
 	Admin      *AdminServer
 	Observer   observation
 	Services   services
@@ -81,6 +82,7 @@ func newPacketServer(in packetServerParams) *PacketServer {
 		draining:      make(chan struct{}),
 	}
 	p.sampled = in.Sampling.of(p.log)
+	p.options.Budget = in.Memory
 	p.options.Handler, p.options.Channels = in.Services.handlers()
 	p.forced, p.force = context.WithCancel(context.Background())
 	in.Lifecycle.Append(fx.Hook{OnStart: p.start, OnStop: p.stop})

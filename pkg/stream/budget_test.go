@@ -269,7 +269,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			for _, b := range far {
 				flooding.Go(func() {
-					_ = b.SetWriteDeadline(time.Now().Add(500*time.Millisecond)) // it is soon not read from any more
+					_ = b.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // it is soon not read from any more
 					for tag := uint64(2); tag < 20_000; tag++ {
 						packet := flood(tag)
 						n, err := packet.WriteTo(b)
