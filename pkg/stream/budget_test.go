@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,99 +207,4 @@ func TestReadTimeout(t *testing.T) {
 			}
 		})
 	})
-}
-
-// What hostile peers bring about together in memory stays below what
-// docs/GUARANTEES.md says, whatever they do.
-func TestMemoryIsBounded(t *testing.T) {
-	if raceDetector {
-		t.Skip("the race detector's own memory is not bounded")
-	}
-	const (
-		limit       = 32 << 20
-		connections = 60
-		sendBuffer  = 256 << 10
-		response    = 1 << 20 // of the handler below, at most
-	)
-	bound := int64(limit + connections*(64<<10+sendBuffer+response))
-	// The bytes of the peers themselves must not count: payloads are parts of one.
-	zeros := make([]byte, 8<<20)
-	packet := func(kind Kind, channel, typ uint64, size int) func(uint64) net.Buffers {
-		return func(tag uint64) net.Buffers {
-			p := Packet{Kind: kind, Channel: channel, Tag: tag, Type: typ}
-			b := p.append(nil)
-			_, n, _ := ConsumeUint(b)
-			return net.Buffers{append(AppendUint(nil, uint64(len(b)-n+size)), b[n:]...), zeros[:size]}
-		}
-	}
-	one := func(flood func(uint64) net.Buffers) func(uint64) net.Buffers {
-		return func(uint64) net.Buffers { return flood(2) }
-	}
-	floods := map[string]func(tag uint64) net.Buffers{
-		"tiny requests":      packet(KindRequest, 0, 0, 0),
-		"requests of 10 kB":  packet(KindRequest, 0, 0, 10_000),
-		"requests of 3 MB":   packet(KindRequest, 0, 0, 3_000_000),
-		"one tag":            one(packet(KindRequest, 0, 0, 10_000)),
-		"half a packet":      func(uint64) net.Buffers { return net.Buffers{{0x97, 0xff, 0xff, 0x7f, 2, 2, 1}, zeros} },
-		"length of a packet": func(uint64) net.Buffers { return net.Buffers{{0x97, 0xff, 0xff, 0x7f, 2, 2, 1}} },
-		"unknown channel":    packet(KindRequest, 5, 0, 0),
-		"answers of 1 MB":    packet(KindRequest, 0, 1, 0),
-		"responses to none":  packet(KindResponse, 0, 0, 1_000_000),
-	}
-	mux := new(Mux)
-	mux.Handle(0, "Wait", until(nil))
-	mux.Handle(1, "Large", HandlerFunc(func(context.Context, Request) (Response, error) {
-		return Response{Payload: zeros[:response]}, nil
-	}))
-	var attempts, bytesSent atomic.Int64
-	for name, flood := range floods {
-		t.Run(name, func(t *testing.T) {
-			budget := NewBudget(limit)
-			before := heap()
-			var most int64
-			var far []net.Conn
-			var flooding sync.WaitGroup
-			for range connections {
-				a, b := sockets(t, "unix")
-				mustConn(t, a, Options{Handler: mux, Budget: budget, SendBuffer: sendBuffer, ReadTimeout: time.Hour, WriteTimeout: time.Hour})
-				far = append(far, b)
-			}
-			for _, b := range far {
-				flooding.Go(func() {
-					_ = b.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)) // it is soon not read from any more
-					for tag := uint64(2); tag < 20_000; tag++ {
-						packet := flood(tag)
-						n, err := packet.WriteTo(b)
-						bytesSent.Add(n)
-						if err != nil {
-							return
-						}
-						attempts.Add(1)
-						if strings.HasSuffix(name, "a packet") {
-							return
-						}
-					}
-				})
-			}
-			done := make(chan struct{})
-			go func() { flooding.Wait(); close(done) }()
-			for sampling := true; sampling; {
-				select {
-				case <-done:
-					sampling = false
-				case <-time.After(50 * time.Millisecond):
-				}
-				most = max(most, heap()-before)
-			}
-			if most > bound {
-				t.Errorf("%d MiB in use, the bound is %d MiB", most>>20, bound>>20)
-			}
-			t.Logf("at most %.1f MiB in use, the bound is %.1f MiB", float64(most)/(1<<20), float64(bound)/(1<<20))
-			for _, b := range far {
-				b.Close()
-			}
-			eventually(t, "the budget is whole again", func() bool { return budget.Used() == 0 })
-		})
-	}
-	t.Logf("guarantee: TestMemoryIsBounded %d connections, %d packets, %d bytes", connections*len(floods), attempts.Load(), bytesSent.Load())
 }
