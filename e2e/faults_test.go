@@ -141,6 +141,11 @@ var faults = []fault{
 			s := serve(t, program{env: []string{"GOMEMLIMIT=4MiB"}})
 			return []string{s.admin}, func() { s.bench(t, nil, "--conns", "50", "--concurrency", "4", "--rate", "100", "--size", "1000") }
 		}},
+	{"heavy-requests", []string{"PktsvcPeerMemoryNearLimit"},
+		func(t *testing.T) ([]string, func()) {
+			s := serve(t, program{}, "--limits-memory", "300000") // 8 KiB for each, and 1 KiB for its payload
+			return []string{s.admin}, func() { s.bench(t, nil, "--concurrency", "30", "--type", "5", "--data", "600000", "--timeout", "30m") }
+		}},
 	{"no-trace-backend", []string{"PktsvcSpansDropped"},
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address(t), "OTEL_BSP_EXPORT_TIMEOUT=2000"}})

@@ -102,10 +102,20 @@ const held = {
   panels: [
     graph(
       {
+        title: 'Memory for what peers send',
+        help: 'Memory of all connections for requests in flight, parts of packets and answers that peers do not take, and the lowest limit of an instance (limits.memory). Normal: far below. At the limit requests are rejected as busy: see Connections now, sorted by serving, receiving or send_queued, for whose it is.',
+        unit: 'bytes',
+        width: 6,
+      },
+      query('{{instance}}', sum('instance', chosen('pktsvc_server_memory_used_bytes'))),
+      query('limit', `min(${chosen('pktsvc_server_memory_limit_bytes')})`),
+    ),
+    graph(
+      {
         title: 'Waiting to be sent',
         help: 'Bytes of packets that streams have not taken yet. Normal: near 0. If it stays high: slow peers; see Connections now for whose queue it is. Each connection is bounded by limits.send_buffer.',
         unit: 'bytes',
-        width: 8,
+        width: 6,
       },
       query('{{instance}}', sum('instance', chosen('pktsvc_send_queue_bytes'))),
     ),
@@ -114,7 +124,7 @@ const held = {
         title: 'Payloads of requests in flight',
         help: 'Payload bytes of accepted requests that are not answered yet. Normal: small, rises and falls with requests in flight. If it stays high: slow handlers of large requests. Each connection is bounded by limits.max_queued_bytes.',
         unit: 'bytes',
-        width: 8,
+        width: 6,
       },
       query('{{instance}}', sum('instance', chosen('pktsvc_request_payload_bytes'))),
     ),
@@ -123,7 +133,7 @@ const held = {
         title: 'Requests in flight',
         help: 'Requests of peers that are accepted and not answered (server), those of them that wait for a handler (queued), and requests of this program to its peers (client). Normal: follows the load, nothing is queued for long. If it only rises: handlers hang, see Requests now.',
         unit: 'short',
-        width: 8,
+        width: 6,
       },
       query('{{role}}', sum('role', chosen('pktsvc_requests_in_flight'))),
       query('queued', sum('', chosen('pktsvc_requests_queued'))),

@@ -215,11 +215,12 @@ const saturation = {
     graph(
       {
         title: 'Share of limits in use',
-        help: 'How much of each limit the fullest instance uses. Normal: below 80 %. Connections: raise limits.connections or add instances. File descriptors: raise LimitNOFILE or ulimits. CPU: add instances, or look at a CPU profile.',
+        help: 'How much of each limit the fullest instance uses. Normal: below 80 %. Connections: raise limits.connections or add instances. Memory for peers: see Connections. File descriptors: raise LimitNOFILE or ulimits. CPU: add instances, or look at a CPU profile.',
         unit: 'percentunit',
         width: 8,
       },
       query('connections', max('', share(chosen('pktsvc_connections_open'), chosen('pktsvc_server_connections_limit')))),
+      query('memory for peers', max('', share(chosen('pktsvc_server_memory_used_bytes'), chosen('pktsvc_server_memory_limit_bytes')))),
       query('file descriptors', max('', share(chosen('process_open_fds'), chosen('process_max_fds')))),
       query('CPU', max('', share(rate(chosen('process_cpu_seconds_total')), chosen('go_sched_gomaxprocs_threads')))),
     )
