@@ -34,7 +34,8 @@ func TestConnectionLimits(t *testing.T) {
 			echo(t, b, "second")
 
 			third := r.dial(t, 0)
-			if n, err := third.Read(make([]byte, 1)); n != 0 || err == nil {
+			_ = third.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if n, err := third.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("the third was not closed: %d, %v", n, err)
 			}
 			echo(t, a, "others are unaffected")

@@ -387,3 +387,26 @@ func TestGoWithoutDone(t *testing.T) {
 	}
 	atRest(t, a)
 }
+
+// Calls on every channel end with their connection.
+func TestCallsOnEveryChannelEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := newRawPeer(t, Options{Channels: map[uint64]Handler{1: nil, 900: nil}})
+		var calls []*Call
+		for _, channel := range []uint64{0, 1, 900} {
+			call, err := c.Submit(t.Context(), Request{Channel: channel})
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls = append(calls, call)
+		}
+		p.far.Close()
+		<-c.Done()
+		for _, call := range calls {
+			if _, err := call.Wait(deadline(t)); !errors.Is(err, ErrConnectionLost) {
+				t.Errorf("%s: %v", call.Name(), err)
+			}
+		}
+		atRest(t, c)
+	})
+}

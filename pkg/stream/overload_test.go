@@ -133,6 +133,47 @@ func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
 	})
 }
 
+// Payloads of accepted requests are limited in bytes: reading pauses above it, but
+// for one request, which is accepted whatever its size.
+func TestQueuedBytes(t *testing.T) {
+	const limit = 100_000
+	for name, sizes := range map[string][]int{
+		"many small": {30_000, 30_000, 30_000, 30_000},
+		"one large":  {limit * 3, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				c, p := newRawPeer(t, Options{Handler: until(release), MaxQueuedBytes: limit})
+				go func() {
+					for i, size := range sizes {
+						p.sendPacket(ask(uint64(2+i), 0, string(make([]byte, size))))
+					}
+				}()
+				synctest.Wait()
+				if s := c.Stats(); !s.Paused || s.Serving != len(sizes)-1 || s.QueuedBytes != sum(sizes[:len(sizes)-1]) {
+					t.Errorf("%+v, want all but the last accepted, and reading paused", s)
+				}
+				close(release)
+				for range sizes {
+					if answer, _ := p.next(); !answer.OK {
+						t.Errorf("got %v", answer)
+					}
+				}
+				synctest.Wait()
+				atRest(t, c)
+			})
+		})
+	}
+}
+
+func sum(list []int) (n int) {
+	for _, i := range list {
+		n += i
+	}
+	return n
+}
+
 // Rejections that cannot leave take bounded memory, and end the connection.
 func TestRejectionsThatCannotLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
