@@ -42,6 +42,18 @@ lint: ## check format, modules, vet and the linters of .golangci.yml
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	FUZZTIME=$(FUZZTIME) GO=$(GO) ./.ci/fuzz
 
+.PHONY: mutants
+mutants: ## break the code in telling ways, and see that tests fail (6 min)
+	GO=$(GO) ./.ci/mutants/run
+
+.PHONY: guarantees
+guarantees: ## run what shows the promises of docs/GUARANTEES.md, and fill its table
+	$(GO) run ./internal/guarantees
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what is called
+	GO=$(GO) ./.ci/vulncheck
+
 .PHONY: bench
 bench: ## run the micro-benchmarks of the engine
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./pkg/stream

@@ -142,7 +142,9 @@ func TestBudgetTruncated(t *testing.T) {
 func TestBudgetOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, far := net.Pipe()
-		c := mustConn(t, ours, Options{Handler: until(nil), Budget: NewBudget(100_000), WriteTimeout: time.Hour})
+		held := buffersHeld.Load()
+		budget := NewBudget(100_000)
+		c := mustConn(t, ours, Options{Handler: until(nil), Budget: budget, WriteTimeout: time.Hour, MaxHandlers: 2})
 		context.AfterFunc(c.base, func() { ours.Close() })
 		for tag := uint64(2); ; tag++ {
 			if _, err := far.Write(wire(ask(tag, 0, ""))); err != nil {
@@ -155,6 +157,13 @@ func TestBudgetOverload(t *testing.T) {
 		<-c.Done()
 		if c.Reason() != ReasonOverload || !errors.Is(c.Err(), ErrOverload) {
 			t.Errorf("ended as %v: %v", c.Reason(), c.Err())
+		}
+		synctest.Wait()
+		if n := budget.Used(); n != 0 {
+			t.Errorf("%d bytes are taken at the end", n)
+		}
+		if n := buffersHeld.Load() - held; n > 0 {
+			t.Errorf("%d buffers are not given back", n)
 		}
 	})
 }
@@ -169,7 +178,7 @@ func TestReadTimeout(t *testing.T) {
 			if _, err := far.Write([]byte{100, 2, 2}); err != nil {
 				t.Fatal(err)
 			}
-			<-c.Done()
+			eventually(t, "it ends", func() bool { return ended(c.Done()) })
 			if c.Reason() != ReasonSlowSender || !errors.Is(c.Err(), ErrSlowSender) {
 				t.Errorf("ended as %v: %v", c.Reason(), c.Err())
 			}
