@@ -23,6 +23,37 @@ func until(release <-chan struct{}) Handler {
 
 const busyText = "busy: the memory of all connections is used up, try again later"
 
+func TestBudget(t *testing.T) {
+	b := NewBudget(10 << 10)
+	if !b.take(2<<10) || b.scarce() {
+		t.Error("a request more fits exactly, but is not to be had")
+	}
+	if b.force(1); !b.scarce() {
+		t.Error("a request more does not fit, but is to be had")
+	}
+	if b.take(8<<10) || !b.take(8<<10-1) || b.Used() != b.Limit() {
+		t.Errorf("%d bytes are used up to %d", b.Used(), b.Limit())
+	}
+	b.giveBack(10 << 10)
+	if b.Used() != 0 {
+		t.Errorf("%d bytes are used at the end", b.Used())
+	}
+	var none *Budget
+	if !none.take(1<<40) || none.scarce() {
+		t.Error("without a budget there is a limit")
+	}
+	for _, limit := range []int{0, -1} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("NewBudget(%d) does not panic", limit)
+				}
+			}()
+			NewBudget(limit)
+		}()
+	}
+}
+
 // When the budget is used up by one connection, others are told so, one request
 // at a time; when it comes back they are served.
 func TestBudgetIsShared(t *testing.T) {
