@@ -151,6 +151,7 @@ func test(folder string, names []string) ([]byte, error) {
 type result struct {
 	ran      bool
 	tried    string // as the test tells it
+	cases    int    // its subtests
 	failures int
 }
 
@@ -167,6 +168,9 @@ func read(out []byte, name string) (r result) {
 		}
 		if after := rest[len(name):]; after[0] != ' ' && after[0] != '/' {
 			continue
+		}
+		if strings.Contains(rest, "/") {
+			r.cases++
 		}
 		switch verdict {
 		case "PASS":
@@ -193,7 +197,7 @@ func table(promises []promise, results map[proof]result) string {
 			r := results[one]
 			tried := r.tried
 			if tried == "" {
-				tried = "once"
+				tried = fmt.Sprintf("%d cases", max(r.cases, 1))
 			}
 			fmt.Fprintf(&b, "| %s | `%s.%s` | %s | %d |\n", p.number, one.folder, one.test, grouped(tried), r.failures)
 		}

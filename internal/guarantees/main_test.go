@@ -72,8 +72,8 @@ func TestRead(t *testing.T) {
 --- SKIP: TestSkipped (0.00s)
 `)
 	for name, want := range map[string]result{
-		"TestOne":     {ran: true, tried: "1000000 operations, 17 requests"},
-		"TestOneMore": {ran: true, failures: 1},
+		"TestOne":     {ran: true, tried: "1000000 operations, 17 requests", cases: 1},
+		"TestOneMore": {ran: true, failures: 1, cases: 1},
 		"TestSkipped": {},
 		"TestNone":    {},
 	} {
