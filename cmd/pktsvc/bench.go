@@ -17,7 +17,7 @@ import (
 
 // benchmark is what the flags of bench say.
 type benchmark struct {
-	addr         address
+	target
 	plan         load.Plan
 	typ          uint64
 	size         int
@@ -58,7 +58,7 @@ connection, or all were lost.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.Var(&b.addr, "addr", addressForms)
+	b.flags(flags)
 	flags.IntVar(&b.plan.Conns, "conns", 1, "connections")
 	flags.IntVar(&b.plan.Callers, "concurrency", 64, "callers on each connection")
 	flags.IntVar(&b.size, "size", 16, "payload of a request in bytes")
@@ -97,7 +97,11 @@ func (b *benchmark) run(cmd *cobra.Command) error {
 	if _, err := p.AppendBinary(nil); err != nil {
 		return exitError{exitUsage, err}
 	}
-	b.plan.Dial = b.addr.dial()
+	dial, err := b.dial()
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
+	b.plan.Dial = dial
 	b.plan.Exchange = b.exchange
 	b.plan.Options = stream.Options{
 		Handler: diag.CallBacks(), MaxPacket: max(stream.DefaultMaxPacket, b.size+headerRoom, len(b.data)+headerRoom),

@@ -125,12 +125,16 @@ func TestProgress(t *testing.T) {
 	if newProgress(io.Discard, new(load.Plan)) != nil {
 		t.Error("progress is shown where there is no terminal")
 	}
-	var addr address
-	if err := addr.Set(service(t, "tcp")); err != nil {
+	var to target
+	if err := to.addr.Set(service(t, "tcp")); err != nil {
+		t.Fatal(err)
+	}
+	dial, err := to.dial()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, plan := range []load.Plan{{Requests: 3}, {Duration: 10 * time.Millisecond}} {
-		plan.Dial, plan.Conns, plan.Callers = addr.dial(), 1, 1
+		plan.Dial, plan.Conns, plan.Callers = dial, 1, 1
 		plan.Exchange = func(int) load.Exchange { return diag.NewProbe(diag.TypeEcho, 8, 1) }
 		run, err := load.Start(t.Context(), plan)
 		if err != nil {

@@ -20,7 +20,7 @@ import (
 
 // question is what the flags of call say.
 type question struct {
-	addr       address
+	target
 	request    stream.Request
 	data, file string
 	limit      *packetSize
@@ -53,7 +53,7 @@ usage, 3 no connection or connection lost, 4 no answer within --timeout.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.Var(&q.addr, "addr", addressForms)
+	q.flags(flags)
 	flags.Uint64Var(&q.request.Type, "type", 0, "request type")
 	flags.Uint64Var(&q.request.Flags, "flags", 0, "request flags")
 	flags.Uint64Var(&q.request.Channel, "channel", 0, "channel; the service must have it")
@@ -78,6 +78,10 @@ func (q *question) ask(cmd *cobra.Command) error {
 	if _, err := p.AppendBinary(nil); err != nil {
 		return exitError{exitUsage, err}
 	}
+	dial, err := q.dial()
+	if err != nil {
+		return exitError{exitUsage, err}
+	}
 	payload, err := q.payload(cmd)
 	if err != nil {
 		return exitError{exitUsage, err}
@@ -91,7 +95,7 @@ func (q *question) ask(cmd *cobra.Command) error {
 
 	ctx, cancel := context.WithTimeout(cmd.Context(), q.timeout)
 	defer cancel()
-	nc, closeStream, err := q.addr.dial()(ctx)
+	nc, closeStream, err := dial(ctx)
 	if err != nil {
 		return dialError(&q.addr, err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // address is a parsed listen URL.
 type address struct {
-	network string // "tcp", "unix", "stdio" or "systemd"
+	network string // "tcp", "tls", "unix", "stdio" or "systemd"
 	target  string // HOST:PORT, a path, nothing, or the name of a socket unit
 }
 
@@ -21,12 +21,14 @@ func (a address) String() string {
 }
 
 // anyPort says that every listen on the address gets a port of its own.
-func (a address) anyPort() bool { return a.network == "tcp" && strings.HasSuffix(a.target, ":0") }
+func (a address) anyPort() bool {
+	return (a.network == "tcp" || a.network == "tls") && strings.HasSuffix(a.target, ":0")
+}
 
 // The longest path of a Unix socket that every system takes, in bytes.
 const maxSocketPath = 103
 
-// parseAddress reads tcp://HOST:PORT, unix://PATH, stdio:, systemd: or systemd:NAME.
+// parseAddress reads tcp://HOST:PORT, tls://HOST:PORT, unix://PATH, stdio:, systemd: or systemd:NAME.
 // A path is all that follows unix://, so it may be relative, and is not decoded.
 func parseAddress(url string) (address, error) {
 	scheme, rest, ok := strings.Cut(url, ":")
@@ -50,7 +52,7 @@ func parseAddress(url string) (address, error) {
 		return address{}, fmt.Errorf("%s wants // after its colon", scheme)
 	}
 	switch scheme {
-	case "tcp":
+	case "tcp", "tls":
 		if err := checkHostPort(target); err != nil {
 			return address{}, err
 		}

@@ -17,6 +17,8 @@ const (
 	DefaultConnections        = 10_000
 	DefaultConnectionsPerPeer = 5_000
 	DefaultCloseTimeout       = 5 * time.Minute
+	DefaultHandshakeTimeout   = 10 * time.Second
+	DefaultTLSReload          = 10 * time.Second
 	DefaultMemory             = 1 << 30
 	DefaultClosedKept         = 1_000
 	DefaultActivityInterval   = 10 * time.Second
@@ -34,14 +36,26 @@ const (
 // limit at its default. [Default] gives what the program starts with. Where a
 // size or a time may not be zero, zero means its default.
 type Config struct {
-	Listen     []string `yaml:"listen" usage:"listen URL: tcp://HOST:PORT, unix://PATH, stdio:, or systemd:NAME for sockets that systemd passes, all without NAME (repeatable; port 0 chooses a free one)"`
+	Listen     []string `yaml:"listen" usage:"listen URL: tcp://HOST:PORT, tls://HOST:PORT, unix://PATH, stdio:, or systemd:NAME for sockets that systemd passes, all without NAME (repeatable; port 0 chooses a free one)"`
 	Admin      string   `yaml:"admin" usage:"HOST:PORT of the admin HTTP server; empty for none"`
 	AdminToken Secret   `yaml:"admin_token" usage:"bearer token for the admin pages that show or change the inside; empty for none"`
 
+	TLS     TLSConfig     `yaml:"tls"`
 	Log     LogConfig     `yaml:"log"`
 	Limits  LimitsConfig  `yaml:"limits"`
 	Drain   DrainConfig   `yaml:"drain"`
 	Tracing TracingConfig `yaml:"tracing"`
+}
+
+// TLSConfig is for listeners of the form tls://HOST:PORT. The version is 1.3 at
+// least. Files are looked at again every Reload, so that certificates can be
+// replaced without a restart.
+type TLSConfig struct {
+	Cert     string        `yaml:"cert" usage:"PEM file with the certificate of tls:// listeners, and its chain"`
+	Key      string        `yaml:"key" usage:"PEM file with its private key"`
+	ClientCA string        `yaml:"client_ca" usage:"PEM file with the authorities whose client certificates are accepted; without it clients need none"`
+	Optional bool          `yaml:"client_optional" usage:"clients without a certificate are accepted, too, and have no identity"`
+	Reload   time.Duration `yaml:"reload" usage:"how often the files are looked at for changes"`
 }
 
 // LogConfig configures logs, which are written to standard error.
@@ -69,6 +83,7 @@ type LimitsConfig struct {
 	ConnectionsPerPeer int           `yaml:"connections_per_peer" usage:"open connections from one IP address"`
 	Memory             int           `yaml:"memory" usage:"bytes for what all peers send: requests in flight, parts of packets, unread answers (by default half of GOMEMLIMIT, or 1 GiB)"`
 	ClosedKept         int           `yaml:"closed_kept" usage:"closed connections that are remembered for /connz"`
+	HandshakeTimeout   time.Duration `yaml:"handshake_timeout" usage:"how long a TLS handshake may take"`
 	CloseTimeout       time.Duration `yaml:"close_timeout" usage:"how long the requests of a peer that has ended sending may go on"`
 
 	MaxPacket        int           `yaml:"max_packet" usage:"longest packet, in bytes"`
@@ -142,6 +157,8 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Limits.ConnectionsPerPeer, DefaultConnectionsPerPeer)
 	orDefault(&c.Limits.Memory, defaultMemory())
 	orDefault(&c.Limits.ClosedKept, DefaultClosedKept)
+	orDefault(&c.Limits.HandshakeTimeout, DefaultHandshakeTimeout)
+	orDefault(&c.TLS.Reload, DefaultTLSReload)
 	orDefault(&c.Limits.CloseTimeout, DefaultCloseTimeout)
 	orDefault(&c.Limits.MaxPacket, stream.DefaultMaxPacket)
 	orDefault(&c.Limits.MaxHandlers, stream.DefaultMaxHandlers)

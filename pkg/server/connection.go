@@ -18,6 +18,7 @@ type connection struct {
 	name     string
 	listener string
 	peer     string
+	identity string // set before the connection is listed
 	ip       netip.Addr
 	local    net.Addr     // nil where there is none
 	remote   net.Addr     // the same
@@ -41,7 +42,7 @@ func (c *connection) endSent() { c.sentOnce.Do(func() { close(c.sent) }) }
 
 func (c *connection) info() connectionInfo {
 	return connectionInfo{
-		id: c.id, name: c.name, listener: c.listener, peer: c.peer,
+		id: c.id, name: c.name, listener: c.listener, peer: c.peer, identity: c.identity,
 		opened: c.conn.Opened(), stats: c.conn.Stats(),
 	}
 }
@@ -59,8 +60,26 @@ func (p *PacketServer) serve(l *listener, in link) {
 		local: in.local, remote: in.remote,
 		sent: make(chan struct{}), ended: make(chan struct{}),
 	}
+	if in.secure == nil {
+		p.open(l, c, in)
+		return
+	}
+	p.shaking.Go(func() {
+		if err := p.handshake(&in); err != nil {
+			p.conns.withdraw(c)
+			p.refuseHandshake(l, in, err)
+			return
+		}
+		p.open(l, c, in)
+	})
+}
+
+// open makes the connection of an admitted stream.
+func (p *PacketServer) open(l *listener, c *connection, in link) {
+	c.identity = in.identity
 	options := p.options
 	options.Name = c.name
+	options.Peer = stream.Peer{Address: in.peer, Identity: in.identity}
 	options.Observer = stream.Observers(c, p.observer)
 	p.conns.announce(c)
 	conn, err := stream.NewConn(in.stream, options)

@@ -161,6 +161,7 @@ type connectionInfo struct {
 	name     string
 	listener string
 	peer     string
+	identity string
 	opened   time.Time
 	stats    stream.Stats
 }

@@ -24,6 +24,7 @@ type connzEntry struct {
 	Name       string     `json:"name"`
 	State      string     `json:"state"` // open, or closed
 	Peer       string     `json:"peer"`
+	Identity   string     `json:"identity,omitempty"` // as it was verified
 	Listener   string     `json:"listener"`
 	Opened     time.Time  `json:"opened"`
 	Closed     *time.Time `json:"closed,omitempty"`
@@ -76,7 +77,7 @@ func greatest[T cmp.Ordered](figure func(connzEntry) T) func(a, b connzEntry) in
 // serveConnz lists connections: by default the open ones, oldest first, then
 // the closed ones, latest first.
 func (cs *connections) serveConnz(w http.ResponseWriter, r *http.Request) {
-	q := newQuery(r.URL.Query(), "state", "name", "peer", "reason", "sort", "limit")
+	q := newQuery(r.URL.Query(), "state", "name", "peer", "identity", "reason", "sort", "limit")
 	state := q.choice("state", "all", "open", "closed")
 	orders := append([]string{""}, slices.Sorted(maps.Keys(connzOrders))...)
 	order := connzOrders[q.choice("sort", orders...)]
@@ -101,6 +102,7 @@ func (cs *connections) serveConnz(w http.ResponseWriter, r *http.Request) {
 		reason := q.values.Get("reason")
 		return !strings.Contains(e.Name, q.values.Get("name")) ||
 			!strings.Contains(e.Peer, q.values.Get("peer")) ||
+			!strings.Contains(e.Identity, q.values.Get("identity")) ||
 			reason != "" && e.Reason != reason
 	})
 	if order != nil {
@@ -113,7 +115,7 @@ func (cs *connections) serveConnz(w http.ResponseWriter, r *http.Request) {
 
 func entryOf(c connectionInfo, until time.Time) connzEntry {
 	return connzEntry{
-		id: c.id, Name: c.name, State: "open", Peer: c.peer, Listener: c.listener,
+		id: c.id, Name: c.name, State: "open", Peer: c.peer, Identity: c.identity, Listener: c.listener,
 		Opened: c.opened, AgeSeconds: until.Sub(c.opened).Seconds(), Stats: statsOf(c.stats),
 	}
 }

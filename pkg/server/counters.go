@@ -14,6 +14,7 @@ import (
 type counters struct {
 	refused      *prometheus.CounterVec
 	acceptErrors prometheus.Counter
+	handshakes   *prometheus.CounterVec
 }
 
 func newCounters(r *prometheus.Registry, h *health, cfg frozen, conns *connections, memory *stream.Budget) (*counters, error) {
@@ -26,6 +27,13 @@ func newCounters(r *prometheus.Registry, h *health, cfg frozen, conns *connectio
 			Name: "pktsvc_server_accept_errors_total",
 			Help: "Failures to accept a connection, such as too many open files.",
 		}),
+	}
+	c.handshakes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pktsvc_tls_handshakes_failed_total",
+		Help: "TLS handshakes that failed, by why.",
+	}, []string{"reason"})
+	for _, why := range handshakeFailures {
+		c.handshakes.WithLabelValues(why)
 	}
 	for _, why := range []refusal{refusedTotal, refusedPeer, refusedFailed} {
 		c.refused.WithLabelValues(string(why)) // shown from the start
@@ -46,7 +54,7 @@ func newCounters(r *prometheus.Registry, h *health, cfg frozen, conns *connectio
 			return 0
 		})
 	var errs []error
-	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, limit, memoryLimit, memoryUsed, budget, began, stateGauges{h}} {
+	for _, m := range []prometheus.Collector{c.refused, c.acceptErrors, c.handshakes, limit, memoryLimit, memoryUsed, budget, began, stateGauges{h}} {
 		errs = append(errs, r.Register(m))
 	}
 	return c, errors.Join(errs...)

@@ -159,6 +159,7 @@ func (p *PacketServer) stopListening() bool {
 		}
 	}
 	p.accepting.Wait()
+	p.shaking.Wait() // handshakes have been cut short
 	return true
 }
 

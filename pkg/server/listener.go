@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -21,15 +22,18 @@ type listener struct {
 type link struct {
 	stream io.ReadWriter
 	close  func() error
-	peer   string     // as shown in logs and listings
-	local  net.Addr   // nil where there is none
-	remote net.Addr   // the same
-	ip     netip.Addr // of the peer; not valid where peers have none
+	secure func(context.Context) error // the TLS handshake, which replaces both; nil if there is none
+
+	identity string     // verified; empty for a peer that is not known
+	peer     string     // as shown in logs and listings
+	local    net.Addr   // nil where there is none
+	remote   net.Addr   // the same
+	ip       netip.Addr // of the peer; not valid where peers have none
 }
 
 // openListeners opens one listen URL, which only for systemd may be several
 // listeners. The error is a [*ListenError].
-func openListeners(url string) ([]*listener, error) {
+func openListeners(url string, certs *certificates) ([]*listener, error) {
 	a, err := parseAddress(url)
 	if err != nil {
 		return nil, &ListenError{URL: url, Err: err}
@@ -42,6 +46,8 @@ func openListeners(url string) ([]*listener, error) {
 		list, err = listenPassed(a.target)
 	case "unix":
 		list, err = only(listenUnix(a.target))
+	case "tls":
+		list, err = only(listenTLS(a.target, certs))
 	default:
 		list, err = only(listenTCP(a.target))
 	}
@@ -71,6 +77,7 @@ func listenNet(ln net.Listener) *listener {
 				return link{}, err
 			}
 			in := link{stream: nc, close: nc.Close, peer: nc.RemoteAddr().String(), local: nc.LocalAddr(), remote: nc.RemoteAddr()}
+			in.identity = socketIdentity(nc)
 			if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 				in.ip = tcp.AddrPort().Addr().Unmap()
 			}

@@ -35,7 +35,7 @@ var variable = map[string]bool{"version": true, "revision": true, "goversion": t
 func families(t *testing.T) []family {
 	t.Helper()
 	var registry *prometheus.Registry
-	start(t, nil, fx.Populate(&registry))
+	secure(t, newAuthority(t), nil, fx.Populate(&registry)) // those of TLS are there only with TLS
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

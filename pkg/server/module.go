@@ -26,7 +26,7 @@ var Module = fx.Module("pktsvc",
 	observationModule,
 	fx.Module("admin", fx.Provide(newPages, newAdminServer)),
 	fx.Module("packets",
-		fx.Provide(newHealth, newCounters, newPacketServer),
+		fx.Provide(newHealth, newCounters, newCertificates, newPacketServer),
 		fx.Invoke(func(*PacketServer) {}),
 	),
 )
@@ -92,7 +92,7 @@ func newPages(in pagesParams, health *health, conns *connections, services servi
 		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
 		{path: "/startupz", about: "every listener has been opened", serve: health.probe(started), open: true},
 		{path: "/readyz", about: "new work may be sent here", serve: health.probe(ready), open: true},
-		{path: "/connz", about: "open and recently closed connections (?state= name= peer= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
+		{path: "/connz", about: "open and recently closed connections (?state= name= peer= identity= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
 		{path: "/requestz", about: "requests in flight (?conn= tag= type= channel= role= limit=)", serve: requestLister{conns, services}},
 		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
 	}, in.shared()...)

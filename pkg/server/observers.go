@@ -80,7 +80,11 @@ func newLogging(in loggingParams) (*logging.Observer, error) {
 		PacketTrace: in.Config.Log.Packets != packetsOff,
 		Fields: func(conn *stream.Conn) []zap.Field {
 			if c := in.Conns.named(conn.Name()); c != nil {
-				return []zap.Field{zap.String("peer", c.peer), zap.String("listener", c.listener)}
+				fields := []zap.Field{zap.String("peer", c.peer), zap.String("listener", c.listener)}
+				if c.identity != "" {
+					fields = append(fields, zap.String("identity", c.identity))
+				}
+				return fields
 			}
 			return nil
 		},

@@ -24,22 +24,25 @@ type PacketServer struct {
 	conns    *connections
 	counters *counters
 	admin    *AdminServer
+	certs    *certificates
 	urls     []string
 	drain    DrainConfig
 	reserve  time.Duration // of the stop timeout, for what stops after this
 
 	// What every connection gets. Frozen.
-	options      stream.Options
-	observer     stream.Observer
-	closeTimeout time.Duration
-	onlyStdio    bool
-	stdioEnded   func()
+	options          stream.Options
+	observer         stream.Observer
+	closeTimeout     time.Duration
+	handshakeTimeout time.Duration
+	onlyStdio        bool
+	stdioEnded       func()
 
 	mu        sync.Mutex // guards listeners
 	listeners []*listener
 
 	accepting     sync.WaitGroup // the accept loops
 	watching      sync.WaitGroup // the watchdog
+	shaking       sync.WaitGroup // TLS handshakes
 	stopAccepting chan struct{}
 	draining      chan struct{}
 	forced        context.Context // ends when connections are to end at once
@@ -49,40 +52,45 @@ type PacketServer struct {
 type packetServerParams struct {
 	fx.In
 
-	Config     frozen
-	Log        *zap.Logger
-	Sampling   *sampling
-	Health     *health
-	Conns      *connections
-	Counters   *counters
-	Memory     *stream.Budget
-	Admin      *AdminServer
-	Observer   observation
-	Services   services
-	Shutdowner fx.Shutdowner
-	Lifecycle  fx.Lifecycle
+	Config       frozen
+	Log          *zap.Logger
+	Sampling     *sampling
+	Health       *health
+	Conns        *connections
+	Counters     *counters
+	Memory       *stream.Budget
+	Certificates *certificates
+	Authorize    Authorize `optional:"true"`
+	Admin        *AdminServer
+	Observer     observation
+	Services     services
+	Shutdowner   fx.Shutdowner
+	Lifecycle    fx.Lifecycle
 }
 
 func newPacketServer(in packetServerParams) *PacketServer {
 	p := &PacketServer{
-		log:           in.Log.Named("server"),
-		health:        in.Health,
-		conns:         in.Conns,
-		counters:      in.Counters,
-		admin:         in.Admin,
-		urls:          in.Config.Listen,
-		drain:         in.Config.Drain,
-		reserve:       in.Config.afterDrain(),
-		options:       in.Config.streamOptions(),
-		observer:      in.Observer.Observer,
-		closeTimeout:  in.Config.Limits.CloseTimeout,
-		onlyStdio:     slices.Equal(in.Config.Listen, []string{"stdio:"}),
-		stdioEnded:    func() { _ = in.Shutdowner.Shutdown() }, // fails when the app stops already
-		stopAccepting: make(chan struct{}),
-		draining:      make(chan struct{}),
+		log:              in.Log.Named("server"),
+		health:           in.Health,
+		conns:            in.Conns,
+		counters:         in.Counters,
+		admin:            in.Admin,
+		certs:            in.Certificates,
+		urls:             in.Config.Listen,
+		drain:            in.Config.Drain,
+		reserve:          in.Config.afterDrain(),
+		options:          in.Config.streamOptions(),
+		observer:         in.Observer.Observer,
+		closeTimeout:     in.Config.Limits.CloseTimeout,
+		handshakeTimeout: in.Config.Limits.HandshakeTimeout,
+		onlyStdio:        slices.Equal(in.Config.Listen, []string{"stdio:"}),
+		stdioEnded:       func() { _ = in.Shutdowner.Shutdown() }, // fails when the app stops already
+		stopAccepting:    make(chan struct{}),
+		draining:         make(chan struct{}),
 	}
 	p.sampled = in.Sampling.of(p.log)
 	p.options.Budget = in.Memory
+	p.options.Authorize = in.Authorize
 	p.options.Handler, p.options.Channels = in.Services.handlers()
 	p.forced, p.force = context.WithCancel(context.Background())
 	in.Lifecycle.Append(fx.Hook{OnStart: p.start, OnStop: p.stop})
@@ -95,7 +103,7 @@ func (p *PacketServer) start(context.Context) error {
 	var errs []error
 	var open []*listener
 	for _, url := range p.urls {
-		list, err := openListeners(url)
+		list, err := openListeners(url, p.certs)
 		if err != nil {
 			errs = append(errs, err)
 			continue

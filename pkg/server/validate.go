@@ -70,6 +70,9 @@ func (c *Config) problems() (list []*ConfigError) {
 	if !slices.Contains([]string{packetsOff, packetsSwitchable, packetsOn}, c.Log.Packets) {
 		wrong("log.packets", c.Log.Packets, "off, switchable or on")
 	}
+	if c.TLS.Optional && c.TLS.ClientCA == "" {
+		wrong("tls.client_optional", true, "tls.client_ca to be set, too")
+	}
 	if c.Drain.Serve > c.Drain.Timeout {
 		wrong("drain.serve", c.Drain.Serve, fmt.Sprintf("at most drain.timeout, which is %v", c.Drain.Timeout))
 	}
@@ -86,13 +89,16 @@ func (c *Config) listenProblems(wrong func(key string, value any, allowed string
 	for _, url := range c.Listen {
 		a, err := parseAddress(url)
 		if err != nil {
-			wrong("listen", url, "tcp://HOST:PORT, unix://PATH, stdio: or systemd:NAME ("+err.Error()+")")
+			wrong("listen", url, "tcp://HOST:PORT, tls://HOST:PORT, unix://PATH, stdio: or systemd:NAME ("+err.Error()+")")
 			continue
 		}
 		if seen[a] && !a.anyPort() {
 			wrong("listen", url, "every address once")
 		}
 		seen[a] = true
+		if a.network == "tls" && (c.TLS.Cert == "" || c.TLS.Key == "") {
+			wrong("listen", url, "tls.cert and tls.key to be set, too")
+		}
 		if a.network == "stdio" && os.Getenv("OTEL_TRACES_EXPORTER") == "console" && c.Tracing.Enabled != "off" {
 			wrong("listen", url, "no stdio: while OTEL_TRACES_EXPORTER=console writes spans to standard output")
 		}

@@ -85,13 +85,14 @@ func (in *inbound) letGo() {
 // accept takes a request that was read: it is handed to a handler, queued for
 // one, or rejected. It runs on the reader.
 func (c *Conn) accept(p *Packet) {
+	forbidden := c.authorized(p)
 	c.mu.Lock()
 	if c.out.rejections() > uncountedSend && c.opts.Budget.scarce() {
 		c.mu.Unlock()
 		c.end(ReasonOverload, ErrOverload)
 		c.mu.Lock()
 	}
-	ch, reason, text := c.admit(p)
+	ch, reason, text := c.admit(p, forbidden)
 	c.stats.RequestsReceived++
 	if c.life.eofQueued || c.life.dead {
 		c.mu.Unlock()
@@ -166,7 +167,7 @@ func (c *Conn) accept(p *Packet) {
 // call that was given up: the peer must be able to send it to get on. (So two
 // peers never wait for each other: what fills one is in flight at the other.)
 // mu is held, but not while waiting.
-func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) {
+func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReason, text string) {
 	for {
 		ch = c.channel(p.Channel)
 		d := &c.dispatch
@@ -185,6 +186,8 @@ func (c *Conn) admit(p *Packet) (ch *channel, reason RejectReason, text string) 
 			return nil, RejectUnknownChannel, fmt.Sprintf("unknown channel %d", p.Channel)
 		case ch.handler == nil:
 			return nil, RejectNoHandler, textNoHandler
+		case forbidden != nil:
+			return nil, RejectForbidden, "forbidden: " + forbidden.Error()
 		case ch.serving.get(p.Tag) != nil:
 			return nil, RejectTagInUse, fmt.Sprintf("channel %d: tag already in use: %d", p.Channel, p.Tag)
 		case !full && (c.in.skip > 0 || !c.opts.Budget.take(inboundMemory(p))):

@@ -111,6 +111,7 @@ const (
 	RejectNoHandler                   // this side serves no requests
 	RejectRequestsEnded               // the peer had sent ERQ, or this side stops serving
 	RejectUnknownChannel              // the channel is not open
+	RejectForbidden                   // Options.Authorize forbids it
 	RejectTagInUse                    // a request with this tag is being handled
 	RejectBusy                        // too many accepted requests wait
 	RejectUnknownType                 // the mux has no handler for the type
@@ -123,7 +124,7 @@ const (
 )
 
 var rejectNames = [NumRejectReasons]string{
-	"none", "no_handler", "requests_ended", "unknown_channel", "tag_in_use", "busy",
+	"none", "no_handler", "requests_ended", "unknown_channel", "forbidden", "tag_in_use", "busy",
 	"unknown_type", "undecodable", "declined", "handler_error", "panic", "bad_result",
 }
 

@@ -50,6 +50,15 @@ type Options struct {
 	// channel 0 alone.
 	Channels map[uint64]Handler
 
+	// Peer is who is at the other end, for handlers, observers and Authorize.
+	Peer Peer
+
+	// Authorize decides whether the peer may send requests of a type on a channel.
+	// The text of an error is told to the peer, behind "forbidden: ". It is called for
+	// each request before it is accepted, on the reader's goroutine: it must not
+	// block, and may be called by many connections at once. Default: all may.
+	Authorize func(peer Peer, channel, typ uint64) error
+
 	// Observer sees what happens; see Observers to combine several.
 	Observer Observer
 

@@ -286,6 +286,13 @@ func foreign(b []byte) error {
 			}
 		}
 	}
+	// A TLS alert. As a packet it would be a request, and not the first.
+	if len(b) >= 5 && b[0] == 0x15 && b[1] == 3 && b[2] == 3 && b[3] == 0 && b[4] == 2 {
+		return &ProtocolError{
+			Kind: ProtocolNotPackets, Field: "first bytes",
+			Problem: "this is a TLS alert: that port speaks TLS, connect with TLS",
+		}
+	}
 	// A TLS record (type, version 3.1 to 3.3, length) with a whole ClientHello
 	// (type, length, version). An answer to tag 3 may begin with the first of
 	// these bytes, so the two lengths have to agree.

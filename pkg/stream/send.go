@@ -17,7 +17,7 @@ const (
 	// Options.WriteTimeout for the connection to know that it takes anything.
 	writeChunk = 256 << 10
 	// writeChunkBlind is the same for streams without deadlines, which tell
-	// nothing until all of it is taken.
+	// nothing until all of it is taken, and for TLS.
 	writeChunkBlind = 16 << 10
 	// maxTurns bounds how often somebody with other work writes for others
 	// before it leaves that to a goroutine.
@@ -230,7 +230,11 @@ func (c *Conn) writeChunk(b []byte) (n int, err error) {
 		b = b[:min(len(b), writeChunkBlind)]
 		err = c.guard(func() error { n, err = c.tr.w.Write(b); return err })
 	} else {
-		b = b[:min(len(b), writeChunk)]
+		limit := writeChunk
+		if c.tr.records {
+			limit = writeChunkBlind // one record: what is cut short cannot be continued
+		}
+		b = b[:min(len(b), limit)]
 		_ = c.tr.writeDeadline(time.Now().Add(c.opts.WriteTimeout))
 		if c.ended.Load() { // else its interruption may have come before the deadline was set
 			err = ErrClosed

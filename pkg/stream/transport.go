@@ -19,6 +19,7 @@ type transport struct {
 	flush         flusher               // the writer buffers; nil otherwise
 	readDeadline  func(time.Time) error // nil if there are none
 	writeDeadline func(time.Time) error // nil if there are none
+	records       bool                  // a layer above the bytes, TLS, which a write that was cut short breaks
 	joined        *duplex               // keeps what was read too far; may be nil
 }
 
@@ -43,6 +44,7 @@ func (t *transport) describe(r io.Reader, w io.Writer) {
 	if d, ok := w.(interface{ SetWriteDeadline(time.Time) error }); ok && d.SetWriteDeadline(time.Time{}) == nil {
 		t.writeDeadline = d.SetWriteDeadline
 	}
+	_, t.records = w.(interface{ NetConn() net.Conn })
 	if f, ok := w.(flusher); ok {
 		t.flush = f
 	}

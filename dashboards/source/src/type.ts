@@ -103,7 +103,7 @@ const ends = {
     graph(
       {
         title: 'Rejections by reason',
-        help: 'Requests that were not answered ok, per second; only reasons that occurred in the range of time. Normal: a line "none" at 0, or declined. The service failed: busy, handler_error, panic, bad_result. The caller did: undecodable, unknown_channel, unknown_type, tag_in_use. requests_ended: in a drain.',
+        help: 'Requests that were not answered ok, per second; only reasons that occurred in the range of time. Normal: a line "none" at 0, or declined. The service failed: busy, handler_error, panic, bad_result. The caller did: forbidden, undecodable, unknown_channel, unknown_type, tag_in_use. requests_ended: in a drain.',
         unit: 'reqps',
         width: 8,
       },

@@ -1,0 +1,30 @@
+package stream
+
+import "fmt"
+
+// Peer is who is at the other end of a connection, as far as whoever made the
+// stream knows. The engine only passes it on.
+type Peer struct {
+	Address string // network address, for people
+
+	// Identity is a name that was verified, such as that of a client certificate;
+	// empty for a peer that is not known.
+	Identity string
+}
+
+// Peer is Options.Peer. A handler asks [Request.Conn] for it.
+func (c *Conn) Peer() Peer { return c.opts.Peer }
+
+// authorized asks Options.Authorize about a request. A panic is a refusal, since
+// it comes on the reader's goroutine.
+func (c *Conn) authorized(p *Packet) (err error) {
+	if c.opts.Authorize == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("it could not be decided: %v", v)
+		}
+	}()
+	return c.opts.Authorize(c.opts.Peer, p.Channel, p.Type)
+}
