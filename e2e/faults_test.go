@@ -141,6 +141,10 @@ var faults = []fault{
 			s := serve(t, program{env: []string{"GOMEMLIMIT=4MiB"}})
 			return []string{s.admin}, func() { s.bench(t, nil, "--conns", "50", "--concurrency", "4", "--rate", "100", "--size", "1000") }
 		}},
+	{"old-certificate", []string{"PktsvcCertificateExpiry"},
+		func(t *testing.T) ([]string, func()) {
+			return []string{serve(t, program{}, certified(t, 24*time.Hour)...).admin}, nil
+		}},
 	{"heavy-requests", []string{"PktsvcPeerMemoryNearLimit"},
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{}, "--limits-memory", "300000") // 8 KiB for each, and 1 KiB for its payload

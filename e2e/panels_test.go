@@ -52,7 +52,7 @@ func TestEveryQueryHasData(t *testing.T) {
 func loaded(t *testing.T) *prometheus {
 	t.Helper()
 	j := startJaeger(t)
-	s := serve(t, program{env: j.environment()})
+	s := serve(t, program{env: j.environment()}, certified(t, 90*24*time.Hour)...)
 	env := append(j.environment(), "OTEL_SERVICE_NAME=pktsvc-bench")
 	targets := []string{
 		s.bench(t, env, "--rate", "100", "--conns", "4", "--concurrency", "4").admin,

@@ -28,7 +28,7 @@ const churn = {
     graph(
       {
         title: 'Closed by reason',
-        help: 'Why connections ended, per second; only reasons that occurred in the range of time. Normal: shutdown, stream_end, and closed or linger in a drain. slow_consumer: the peer takes no bytes. malformed, truncated, oversize, not_packets: the peer does not speak the protocol. read_error, write_error: the network, or a peer that was killed.',
+        help: 'Why connections ended, per second; only reasons that occurred in the range of time. Normal: shutdown, stream_end, and closed or linger in a drain. slow_consumer: the peer takes no bytes. slow_sender: it stops inside a packet. overload: the memory for peers is used up. malformed, truncated, oversize, not_packets: the peer does not speak the protocol. read_error, write_error: the network, or a peer that was killed.',
         unit: 'ops',
         width: 8,
       },
@@ -166,10 +166,34 @@ const lost = {
   ],
 };
 
+const secure = {
+  title: 'TLS',
+  panels: [
+    graph(
+      {
+        title: 'Certificates expire in',
+        help: 'Time until the certificate that an instance uses expires; nothing where none listens with TLS. Normal: rises at each renewal, and never below 14 days. It falls on: the renewal does not work, or the new files cannot be used, see Logs.',
+        unit: 's',
+        width: 12,
+      },
+      query('{{instance}}', sum('instance', `(${chosen('pktsvc_tls_certificate_not_after_timestamp_seconds')} - time())`)),
+    ),
+    graph(
+      {
+        title: 'TLS handshakes failed',
+        help: 'TLS handshakes that failed, per second, by why. Normal: 0, or a port scan now and then. client_certificate: none, expired, or of an authority that tls.client_ca does not have. refused_by_client: it does not trust this certificate or its name. not_tls: plain callers. timeout: they say nothing.',
+        unit: 'ops',
+        width: 12,
+      },
+      query('{{reason}}', sum('reason', rate(chosen('pktsvc_tls_handshakes_failed_total')))),
+    ),
+  ],
+};
+
 export const connections: Dashboard = {
   name: 'connections',
   help: 'Who is connected, why connections end, what they carry, and what is held in memory for them.',
   jobs: 'pktsvc_server_state',
   job: 'pktsvc',
-  rows: [churn, traffic, held, lost],
+  rows: [churn, traffic, held, lost, secure],
 };
