@@ -6,14 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/exporter-toolkit/web"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
+	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/netutil"
 )
 
 // Limits of the admin server. Writing takes as long as the longest profile that
@@ -24,6 +29,7 @@ const (
 	adminIdleTimeout  = 2 * time.Minute
 	adminMaxHeader    = 64 << 10
 	adminMaxBody      = 64 << 10
+	adminConnections  = 32 // further ones wait in the backlog
 )
 
 // AdminServer is the HTTP server for operators and their tools: metrics, health,
@@ -32,17 +38,20 @@ type AdminServer struct {
 	log     *zap.Logger
 	sampled *zap.Logger // for lines that clients can cause
 	target  string      // HOST:PORT to listen on; empty if it is off
+	config  string      // web configuration file; empty if there is none
+	token   bool        // an admin token is asked for
 	handler http.Handler
 
-	mu   sync.Mutex // guards all below
-	http *http.Server
-	addr net.Addr
-	done chan struct{} // closed when serving has ended
+	mu     sync.Mutex // guards all below
+	http   *http.Server
+	addr   net.Addr
+	scheme string
+	done   chan struct{} // closed when serving has ended
 }
 
 func newAdminServer(cfg frozen, log *zap.Logger, sampling *sampling, pages pages, life fx.Lifecycle) *AdminServer {
 	log = log.Named("admin")
-	a := &AdminServer{log: log, sampled: sampling.of(log), target: cfg.Admin, handler: pages.handler(cfg.AdminToken)}
+	a := &AdminServer{log: log, sampled: sampling.of(log), target: cfg.Admin, config: cfg.AdminWebConfig, token: cfg.AdminToken != "", handler: pages.handler(cfg.AdminToken)}
 	if a.target != "" {
 		life.Append(fx.Hook{OnStart: a.start, OnStop: a.stop})
 	}
@@ -50,13 +59,23 @@ func newAdminServer(cfg frozen, log *zap.Logger, sampling *sampling, pages pages
 }
 
 func (a *AdminServer) start(context.Context) error {
+	secure, users, err := readWebConfig(a.config)
+	if err != nil {
+		return err
+	}
+	if users && a.token {
+		return errors.New("admin_token and the users of admin_web_config exclude each other, as both are sent in the header Authorization: choose one")
+	}
 	ln, err := net.Listen("tcp", a.target)
 	if err != nil {
 		return &ListenError{URL: "http://" + a.target, Err: err}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.addr, a.done = ln.Addr(), make(chan struct{})
+	a.addr, a.scheme, a.done = ln.Addr(), "http", make(chan struct{})
+	if secure {
+		a.scheme = "https"
+	}
 	a.http = &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: adminReadTimeout,
@@ -66,13 +85,14 @@ func (a *AdminServer) start(context.Context) error {
 		MaxHeaderBytes:    adminMaxHeader,
 		ErrorLog:          zap.NewStdLog(a.sampled),
 	}
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		a.log.Warn("the admin server can be reached from other hosts", zap.Stringer("address", ln.Addr()))
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && a.config == "" {
+		a.log.Warn("the admin server can be reached from other hosts, in the clear; admin_web_config gives it TLS and users", zap.Stringer("address", ln.Addr()))
 	}
 	server, done := a.http, a.done
+	ln = netutil.LimitListener(ln, adminConnections)
 	go func() {
 		defer close(done)
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := web.Serve(ln, server, &web.FlagConfig{WebConfigFile: &a.config}, slog.New(slog.DiscardHandler)); !errors.Is(err, http.ErrServerClosed) {
 			a.log.Error("the admin server has ended", zap.Error(err))
 		}
 	}()
@@ -104,9 +124,34 @@ func (a *AdminServer) Address() string {
 // URL is the address as an http URL, or empty.
 func (a *AdminServer) URL() string {
 	if addr := a.Address(); addr != "" {
-		return "http://" + addr
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.scheme + "://" + addr
 	}
 	return ""
+}
+
+// readWebConfig reports whether a web configuration file, which may be none, asks
+// for TLS, and for users. An error says what is wrong in it.
+func readWebConfig(path string) (secure, users bool, err error) {
+	if path == "" {
+		return false, false, nil
+	}
+	if err := web.Validate(path); err != nil {
+		return false, false, fmt.Errorf("admin_web_config %s: %w", path, err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, false, err
+	}
+	var file struct {
+		TLS   map[string]any    `yaml:"tls_server_config"`
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return false, false, fmt.Errorf("admin_web_config %s: %w", path, err)
+	}
+	return len(file.TLS) > 0, len(file.Users) > 0, nil
 }
 
 // page is one path of the admin server.

@@ -40,6 +40,10 @@ type Config struct {
 	Admin      string   `yaml:"admin" usage:"HOST:PORT of the admin HTTP server; empty for none"`
 	AdminToken Secret   `yaml:"admin_token" usage:"bearer token for the admin pages that show or change the inside; empty for none"`
 
+	// AdminWebConfig is a file in the form of Prometheus' exporters. It is read again
+	// for each connection, so that it can change without a restart.
+	AdminWebConfig string `yaml:"admin_web_config" usage:"file with TLS and users of the admin server, in the form of Prometheus exporters (web configuration)"`
+
 	TLS     TLSConfig     `yaml:"tls"`
 	Log     LogConfig     `yaml:"log"`
 	Limits  LimitsConfig  `yaml:"limits"`

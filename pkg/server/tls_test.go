@@ -179,7 +179,9 @@ func TestTLSIdentity(t *testing.T) {
 	if got := <-who; got != (stream.Peer{Address: address, Identity: importer}) {
 		t.Errorf("the handler sees %+v", got)
 	}
-	var got struct{ Connections []struct{ Identity, Peer string } }
+	var got struct {
+		Connections []struct{ Identity, Peer string }
+	}
 	r.getJSON(t, "/connz?identity=importer", &got)
 	if len(got.Connections) != 1 || got.Connections[0].Identity != importer || got.Connections[0].Peer != address {
 		t.Errorf("/connz: %+v", got)
@@ -331,7 +333,7 @@ func TestTLSReload(t *testing.T) {
 	expires := time.Now().Add(77 * time.Hour).Truncate(time.Second)
 	a.issue(t, "server", func(c *x509.Certificate) { forLoopback(c); c.NotAfter = expires })
 	eventually(t, "new connections get the new certificate", func() bool { return serial() != before })
-	if _, metrics := r.get(t, "/metrics"); !strings.Contains(metrics, fmt.Sprintf("pktsvc_tls_certificate_not_after_timestamp_seconds %.9e\n", float64(expires.Unix()))) {
+	if _, metrics := r.get(t, "/metrics"); !strings.Contains(metrics, fmt.Sprintf("pktsvc_tls_certificate_not_after_timestamp_seconds %v\n", float64(expires.Unix()))) {
 		t.Error("the time of expiry is not that of the new certificate")
 	}
 	echo(t, old, "still open")
