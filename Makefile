@@ -70,6 +70,11 @@ components: ## build the Prometheus and Jaeger that the live tests run
 e2e: components ## dashboards, rules and alerts on a live service, with real components
 	$(GO) -C e2e test -count 1 -timeout 20m ./...
 
+.PHONY: interop
+interop: ## the Python package as the other side (needs Python)
+	interop/install
+	$(GO) test -count 1 ./interop
+
 .PHONY: validate
 validate: ## check Dockerfile, compose file, manifests and units
 	$(GO) -C deploy/validate test ./...
