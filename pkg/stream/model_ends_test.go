@@ -191,3 +191,11 @@ func (m *model) finish() {
 	}
 	m.counts.programs++
 }
+
+// abandon ends a program that has failed in the middle, so that the next can run.
+func (m *model) abandon() {
+	for _, s := range m.sides {
+		s.conn.Close()
+	}
+	synctest.Wait()
+}

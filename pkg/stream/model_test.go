@@ -48,6 +48,7 @@ func TestModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = flag.Set("rapid.nofailfile", "true") // the seed is enough
 	counts := newModelCounts()
 	synctest.Test(t, func(t *testing.T) {
 		for counts.operations < operations && !t.Failed() {
@@ -176,6 +177,7 @@ func runModel(rt *rapid.T, counts *modelCounts) {
 	held := buffersHeld.Load()
 	m := &model{rt: rt, counts: counts, budget: NewBudget(64 << 20), requests: make(map[uint64]*modelRequest)}
 	m.connect()
+	defer m.abandon()
 	for range rapid.IntRange(0, 120).Draw(rt, "length") {
 		m.do(rapid.SampledFrom(modelBody).Draw(rt, "operation"))
 	}
