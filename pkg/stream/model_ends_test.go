@@ -2,12 +2,21 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"testing/synctest"
 	"time"
+
+	"github.com/pktsvc/pktsvc/internal/simnet"
 )
+
+var errBroken = errors.New("the link is broken")
 
 // begin says that an end has begun, from which requests of both sides suffer.
 func (m *model) begin() { m.over, m.sides[0].ending, m.sides[1].ending = true, true, true }
+
+// reads gives a side bytes that its peer's engine has not written, if there is
+// still a way.
+func (s *modelSide) reads(b []byte) { _, _ = s.peer.link.Write(b) }
 
 // cut says that the link does not carry everything any more.
 func (m *model) cut() { m.begin(); m.broken = true }
@@ -66,49 +75,51 @@ func (m *model) endSending(s *modelSide) {
 func (m *model) closeConn(s *modelSide) {
 	m.cut()
 	s.conn.Close()
-	s.link.out.change(func() { s.link.out.ended = true }) // as who closes a connection closes its stream
+	s.link.Close() // as who closes a connection closes its stream
 }
 
 // hangUp ends the stream towards a side, between packets, when all is answered.
 func (m *model) hangUp(s *modelSide) {
 	m.answerAll()
 	m.cut()
-	s.link.in.change(func() { s.link.in.ended = true })
+	s.peer.link.CloseWrite()
 	synctest.Wait()
 	m.shutdown(s, time.Minute)
 }
 
 func (m *model) breakReading(s *modelSide) {
 	m.cut()
-	s.link.in.change(func() { s.link.in.readErr = errBroken })
+	s.link.FailReads(errBroken)
 }
 
 func (m *model) breakWriting(s *modelSide) {
 	m.cut()
-	s.link.out.change(func() { s.link.out.wrtErr = errBroken })
+	s.link.FailWrites(errBroken)
 	m.submit(s)
 }
 
 func (m *model) malformed(s *modelSide) {
 	m.cut()
-	s.link.in.put([]byte{0})
+	s.reads([]byte{0})
 }
 
 func (m *model) oversize(s *modelSide) {
 	m.cut()
-	s.link.in.put(AppendUint(nil, 1<<16+1))
+	s.reads(AppendUint(nil, 1<<16+1))
 }
 
 // foreign is about the first bytes alone: it begins anew.
 func (m *model) foreign(s *modelSide) {
 	m.cut()
-	near, _ := linked()
+	near, far := simnet.Pair(0, simnet.Profile{}, simnet.Profile{})
 	c, err := NewConn(near, Options{Observer: s, Handler: HandlerFunc(s.serve)})
 	if err != nil {
 		m.rt.Fatal(err)
 	}
 	m.lock(func() { s.opened-- }) // it is another connection than the one of the books
-	near.in.put([]byte("GET / HTTP/1.1\r\n"))
+	if _, err := far.Write([]byte("GET / HTTP/1.1\r\n")); err != nil {
+		m.rt.Fatal(err)
+	}
 	<-c.Done()
 	m.lock(func() { s.closed-- })
 	if c.Reason() != ReasonNotPackets {
@@ -118,19 +129,19 @@ func (m *model) foreign(s *modelSide) {
 
 func (m *model) truncated(s *modelSide) {
 	m.cut()
-	s.link.in.put([]byte{100, 2, 2})
-	s.link.in.change(func() { s.link.in.ended = true })
+	s.reads([]byte{100, 2, 2})
+	s.peer.link.CloseWrite()
 }
 
 func (m *model) slowSender(s *modelSide) {
 	m.cut()
-	s.link.in.put([]byte{100, 2, 2})
+	s.reads([]byte{100, 2, 2})
 	time.Sleep(modelReadTimeout + time.Second)
 }
 
 func (m *model) slowConsumer(s *modelSide) {
 	m.cut()
-	s.link.out.change(func() { s.link.out.stalled = true })
+	s.link.Hold(modelMaxAge)
 	m.submit(s)
 	time.Sleep(modelWriteTimeout + time.Second)
 }
@@ -141,13 +152,13 @@ func (m *model) flood(s *modelSide) {
 	m.cut()
 	m.starved = m.budget.Limit()
 	m.budget.force(m.starved)
-	s.link.out.change(func() { s.link.out.stalled = true })
+	s.link.Hold(modelMaxAge)
 	var b []byte
 	for tag := range uint64(500) {
 		p := Packet{Tag: 1<<40 + tag, Type: 1 << 40}
 		b = p.append(b)
 	}
-	s.link.in.put(b)
+	s.reads(b)
 	m.submit(s) // who awaits an answer is not slowed down, but rejects
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pktsvc/pktsvc/internal/simnet"
 	"pgregory.net/rapid"
 )
 
@@ -114,7 +115,7 @@ type modelSide struct {
 	name string
 	m    *model
 	conn *Conn
-	link *linkEnd
+	link *simnet.Conn
 	peer *modelSide
 
 	asked   []*modelRequest // by this side, in order
@@ -123,8 +124,10 @@ type modelSide struct {
 
 	begun, ended, opened, closed int  // events
 	ending                       bool // by its own doing or that of its link
-	paused                       bool // its writes may be held up: links are stalled or broken
 }
+
+// GoString makes the listing of a program that fails readable.
+func (s *modelSide) GoString() string { return s.name }
 
 // modelRequest is one request and what it may become.
 type modelRequest struct {
@@ -192,8 +195,8 @@ func runModel(rt *rapid.T, counts *modelCounts) {
 }
 
 func (m *model) connect() {
-	a, b := linked()
-	for i, link := range []*linkEnd{a, b} {
+	a, b := simnet.Pair(0, simnet.Profile{}, simnet.Profile{})
+	for i, link := range []*simnet.Conn{a, b} {
 		m.sides[i] = &modelSide{name: "ab"[i : i+1], m: m, link: link, settled: make(map[uint64]int)}
 	}
 	m.sides[0].peer, m.sides[1].peer = m.sides[1], m.sides[0]

@@ -31,6 +31,9 @@ type modelOperation struct {
 	do   func(m *model, s *modelSide) // s is drawn
 }
 
+// GoString makes the listing of a program that fails readable.
+func (op modelOperation) GoString() string { return op.name }
+
 func (m *model) do(op modelOperation) {
 	op.do(m, rapid.SampledFrom(m.sides[:]).Draw(m.rt, "side"))
 	synctest.Wait()
@@ -203,8 +206,7 @@ func (m *model) advance(*modelSide) {
 }
 
 func (m *model) unknownResponse(s *modelSide) {
-	p := Packet{Kind: KindResponse, OK: true, Tag: 1 << 50, Payload: []byte("to nothing")}
-	s.link.in.put(p.append(nil))
+	s.reads(wire(Packet{Kind: KindResponse, OK: true, Tag: 1 << 50, Payload: []byte("to nothing")}))
 }
 
 // endRequests is rare in programs that go on.
@@ -247,7 +249,7 @@ func (m *model) checkRequest(s *modelSide, r *modelRequest) {
 		case r.call != nil && ended(r.call.Done()):
 			resp, err := r.call.Wait(context.Background())
 			r.settle(m, resp, err)
-		case r.result != nil && len(r.result) > 0:
+		case len(r.result) > 0:
 			result := <-r.result
 			r.settle(m, result.resp, result.err)
 		default:
@@ -255,7 +257,7 @@ func (m *model) checkRequest(s *modelSide, r *modelRequest) {
 			return
 		}
 		m.checkOutcome(s, r)
-	} else if r.result != nil && len(r.result) > 0 {
+	} else if len(r.result) > 0 {
 		m.rt.Fatalf("request %d is reported twice: %+v", r.id, <-r.result)
 	}
 	m.lock(func() {
