@@ -32,6 +32,9 @@ type lane struct {
 	corruptMask           byte  // 0: nothing is corrupted
 }
 
+// segment is how many bytes arrive together where bandwidth is limited.
+const segment = 1460
+
 // arrival is when the bytes up to a count come that goes on from written.
 type arrival struct {
 	upTo int64
@@ -145,6 +148,9 @@ func (l *lane) write(b []byte) (done int, err error) {
 			l.wait(now, l.writeLimit)
 		default:
 			n := l.chunk(room)
+			if l.profile.Bandwidth > 0 {
+				n = min(n, segment) // else a slow line would deliver nothing for long
+			}
 			l.put(b[done:done+n], now)
 			done += n
 		}

@@ -99,6 +99,7 @@ type LimitsConfig struct {
 	FlushDelay       time.Duration `yaml:"flush_delay" usage:"holds back packets so that more leave in one write; 0 for no delay"`
 	WriteTimeout     time.Duration `yaml:"write_timeout" usage:"ends a connection whose peer takes no bytes for so long"`
 	ReadTimeout      time.Duration `yaml:"read_timeout" usage:"ends a connection whose peer sends no byte for so long in the middle of a packet"`
+	PauseTimeout     time.Duration `yaml:"pause_timeout" usage:"rejects requests beyond max_queued when none of those accepted has ended for so long"`
 	FirstByteTimeout time.Duration `yaml:"first_byte_timeout" usage:"ends a connection that sends nothing at all; 0 for never"`
 	IdleTimeout      time.Duration `yaml:"idle_timeout" usage:"ends a connection without packets for so long; 0 for never"`
 	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older, some up to a tenth earlier so that they do not end together; 0 for never"`
@@ -172,6 +173,7 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Limits.SendBuffer, stream.DefaultSendBuffer)
 	orDefault(&c.Limits.WriteTimeout, stream.DefaultWriteTimeout)
 	orDefault(&c.Limits.ReadTimeout, stream.DefaultReadTimeout)
+	orDefault(&c.Limits.PauseTimeout, stream.DefaultPauseTimeout)
 
 	orDefault(&c.Drain.Timeout, DefaultDrainTimeout)
 	orDefault(&c.Drain.Serve, min(stream.DefaultDrainTimeout, c.Drain.Timeout))
@@ -215,6 +217,7 @@ func (c Config) streamOptions() stream.Options {
 		FlushDelay:       l.FlushDelay,
 		WriteTimeout:     l.WriteTimeout,
 		ReadTimeout:      l.ReadTimeout,
+		PauseTimeout:     l.PauseTimeout,
 		FirstByteTimeout: l.FirstByteTimeout,
 		IdleTimeout:      l.IdleTimeout,
 		MaxAge:           l.MaxAge,

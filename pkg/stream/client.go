@@ -124,17 +124,43 @@ func NewClient(dial Dial, o ClientOptions) (*Client, error) {
 // sent again over a new one, and so is any that is declared idempotent; others
 // fail with [ErrConnectionLost].
 func (c *Client) Call(ctx context.Context, req Request) (Response, error) {
+	var lost *Error // of the last attempt that may have been served
 	for attempt := 1; ; attempt++ {
 		conn, release, err := c.use(ctx, &req)
 		if err != nil {
-			return Response{}, err
+			return Response{}, afterLost(lost, err)
 		}
 		resp, err := conn.Call(ctx, req)
 		release()
-		if err == nil || attempt == c.opts.DialAttempts || !mayRepeat(conn, &req, err) {
-			return resp, err
+		if err == nil {
+			return resp, nil
+		}
+		if attempt == c.opts.DialAttempts || !mayRepeat(conn, &req, err) {
+			return resp, afterLost(lost, err)
+		}
+		if e := (*Error)(nil); errors.As(err, &e) && e.Sent {
+			lost = e
 		}
 	}
+}
+
+// afterLost is the error of a request whose last attempt has failed with err: if
+// that was before anything was sent, an earlier one that was sent decides whether
+// it may have been served.
+func afterLost(lost *Error, err error) error {
+	e := (*Error)(nil)
+	if lost == nil || !errors.As(err, &e) {
+		return err
+	}
+	switch e.Outcome {
+	case OutcomeCanceled, OutcomeDeadline:
+		e.Sent = true
+	case OutcomeLost, OutcomeRefused:
+		if !e.Sent {
+			return lost
+		}
+	}
+	return err
 }
 
 // Submit is [Conn.Submit] over the current connection, which is made if there

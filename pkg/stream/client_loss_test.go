@@ -77,6 +77,42 @@ func TestClientRepeats(t *testing.T) {
 	}
 }
 
+// What was sent once may have been served, whatever becomes of later attempts.
+func TestClientRemembersThatARequestWasSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		later   func(cancel context.CancelFunc, client *Client) // while the second attempt is dialled
+		outcome Outcome
+	}{
+		"given up":          {func(cancel context.CancelFunc, _ *Client) { cancel() }, OutcomeCanceled},
+		"the client closes": {func(_ context.CancelFunc, client *Client) { go client.Close() }, OutcomeLost},
+		"nobody answers":    {func(context.CancelFunc, *Client) {}, OutcomeLost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exchanged(t, func(t *testing.T, x *exchange) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var client *Client
+				x.answer = func(_ context.Context, n int, far net.Conn) error {
+					if n > 1 {
+						c.later(cancel, client)
+						return errors.New("nobody listens")
+					}
+					go func() {
+						_, _, _ = NewDecoder(far).Decode()
+						far.Close()
+					}()
+					return nil
+				}
+				client = x.client(ClientOptions{})
+				_, err := client.Call(ctx, Request{Idempotent: true})
+				if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != c.outcome || !e.Sent {
+					t.Errorf("%v, want %v, after it was sent", err, c.outcome)
+				}
+			})
+		})
+	}
+}
+
 // A rejected request is answered, so it is not sent again, and neither is one
 // that this side refuses.
 func TestClientDoesNotRepeatAnswers(t *testing.T) {

@@ -33,6 +33,7 @@ type dispatch struct {
 
 	paused bool
 	resume chan struct{} // wakes the reader
+	stuck  time.Time     // since when they have been at their limit without one that ended; zero: they have not
 }
 
 // inbound is an accepted request. It is the parent of its handler's context, so
@@ -163,9 +164,10 @@ func (c *Conn) accept(p *Packet) {
 // admit decides about a request, in the order of the specification's section 6.
 // It returns when the request can be accepted, or the reason for which it is
 // rejected. When accepted requests are at their limit it makes the peer wait by
-// not reading on, but only while no answer to this side is due, not even to a
-// call that was given up: the peer must be able to send it to get on. (So two
-// peers never wait for each other: what fills one is in flight at the other.)
+// not reading on, but not when none of them has ended for long, and only while no
+// answer to this side is due, not even to a call that was given up: the peer must
+// be able to send it to get on. (So two peers never wait for each other: what fills
+// one is in flight at the other.)
 // mu is held, but not while waiting.
 func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReason, text string) {
 	for {
@@ -194,15 +196,24 @@ func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReas
 			return nil, RejectBusy, "busy: the memory of all connections is used up, try again later"
 		case !full:
 			return ch, RejectNone, ""
-		case c.inFlight > 0:
+		case c.inFlight > 0 || d.stuckFor(c.opts.PauseTimeout):
 			return nil, RejectBusy, fmt.Sprintf("busy: %d requests wait, try again later", d.active)
 		}
 		c.pause()
 	}
 }
 
+// stuckFor reports whether requests have been at their limit for so long without
+// one that ended. mu is held.
+func (d *dispatch) stuckFor(limit time.Duration) bool {
+	if d.stuck.IsZero() {
+		d.stuck = time.Now()
+	}
+	return time.Since(d.stuck) >= limit
+}
+
 // pause keeps the reader from reading until there may be room again, or a call
-// is submitted, or the connection ends. mu is held at entry and at return.
+// is submitted, or the connection ends, or it has lasted too long. mu is held at entry and at return.
 func (c *Conn) pause() {
 	c.dispatch.paused = true
 	c.mu.Unlock()
@@ -211,7 +222,12 @@ func (c *Conn) pause() {
 	if c.wants.Has(EventPaused) {
 		c.observe(c.base, Event{Kind: EventPaused})
 	}
-	<-c.dispatch.resume
+	limit := time.NewTimer(c.opts.PauseTimeout)
+	select {
+	case <-c.dispatch.resume:
+	case <-limit.C:
+	}
+	limit.Stop()
 	if c.wants.Has(EventResumed) {
 		c.observe(c.base, Event{Kind: EventResumed, Duration: time.Since(begun)})
 	}
@@ -353,6 +369,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	}
 	in.channel.serving.take(in.tag)
 	c.dispatch.active--
+	c.dispatch.stuck = time.Time{}
 	c.dispatch.bytes -= in.size
 	if c.dispatch.running <= c.opts.MaxHandlers { // else it was a quick one above the limit
 		next = c.dispatch.waiting.pop()

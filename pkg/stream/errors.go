@@ -68,7 +68,7 @@ func (o Outcome) String() string {
 type Error struct {
 	Outcome Outcome
 	Remote  bool   // the peer decided it: a rejection
-	Sent    bool   // some of the request's bytes may have reached the peer
+	Sent    bool   // some of the request's bytes may have reached the peer, or may yet
 	Conn    string // the connection's name
 	Channel uint64
 	Tag     uint64 // 0 when none was allocated

@@ -256,12 +256,13 @@ func (c *Conn) receivingEnded(err error) {
 	c.gate.wakeAll()
 	flush := c.mustFlush()
 	both := l.sendEnded
+	sent := c.out.queued // sending goes on
 	c.mu.Unlock()
 
 	if streamEnd && c.wants.Has(EventStreamEnd) {
 		c.observe(c.base, Event{Kind: EventStreamEnd})
 	}
-	c.failCalls(lost, cause)
+	c.failCalls(lost, sent, cause)
 	c.closeReceived(c.Err())
 	c.mu.Lock()
 	l.readerSettles = false
@@ -310,6 +311,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	for _, t := range l.timers {
 		t.Stop()
 	}
+	sent := c.out.taken
 	c.out.pending.letGo(c.opts.Budget) // nothing is added to it any more
 	c.gate.wakeAll()
 	c.ended.Store(true)
@@ -324,7 +326,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	if cause == nil {
 		cause = ErrPeerEnded // in order: nobody waits for an answer then
 	}
-	c.failCalls(lost, cause)
+	c.failCalls(lost, sent, cause)
 	for _, in := range dropped {
 		c.reportDone(in, &Packet{}, RejectNone, cause, true)
 		in.letGo()
@@ -372,14 +374,12 @@ func (c *Conn) takeCalls() (list []*Call) {
 	return list
 }
 
-// failCalls settles calls whose answers cannot come any more.
-func (c *Conn) failCalls(list []*Call, cause error) {
-	c.mu.Lock()
-	taken := c.out.taken
-	c.mu.Unlock()
+// failCalls settles calls whose answers cannot come any more. What begins before
+// the position `sent` in the stream may have reached the peer, or may yet.
+func (c *Conn) failCalls(list []*Call, sent uint64, cause error) {
 	for _, call := range list {
 		err := call.fail(OutcomeLost, cause)
-		err.Sent = call.start < taken
+		err.Sent = call.start < sent
 		call.settle(OutcomeLost, Response{}, err)
 	}
 }

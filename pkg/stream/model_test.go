@@ -14,8 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pktsvc/pktsvc/internal/simnet"
 	"pgregory.net/rapid"
+
+	"github.com/pktsvc/pktsvc/internal/simnet"
 )
 
 // By default the model test is small; CI sets more operations.

@@ -21,6 +21,7 @@ const (
 	DefaultSendBuffer     = 1 << 20
 	DefaultWriteTimeout   = 30 * time.Second
 	DefaultReadTimeout    = 30 * time.Second
+	DefaultPauseTimeout   = 20 * time.Second
 	DefaultDrainTimeout   = 5 * time.Second
 	DefaultLinger         = time.Second
 )
@@ -88,6 +89,13 @@ type Options struct {
 	// long in the middle of a packet. Default 30 s.
 	ReadTimeout time.Duration
 
+	// PauseTimeout bounds how long a peer is slowed down. While accepted requests
+	// are at their limit this side does not read; when none of them has ended for
+	// so long, it reads on and rejects further requests until one does. So handlers
+	// that never return cannot hide the peer's end. Default 20 s: less than the
+	// WriteTimeout of a peer that has to wait meanwhile.
+	PauseTimeout time.Duration
+
 	// DrainTimeout is how long Shutdown goes on serving the peer's new requests
 	// before it rejects them. Default 5 s.
 	DrainTimeout time.Duration
@@ -138,6 +146,7 @@ func (o Options) validated() (Options, error) {
 	size("SendBuffer", &o.SendBuffer, DefaultSendBuffer)
 	span("WriteTimeout", &o.WriteTimeout, DefaultWriteTimeout)
 	span("ReadTimeout", &o.ReadTimeout, DefaultReadTimeout)
+	span("PauseTimeout", &o.PauseTimeout, DefaultPauseTimeout)
 	span("DrainTimeout", &o.DrainTimeout, DefaultDrainTimeout)
 	span("Linger", &o.Linger, DefaultLinger)
 	span("FlushDelay", &o.FlushDelay, 0)

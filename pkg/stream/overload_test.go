@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ func TestPlainPeerIsSlowedOrRejected(t *testing.T) {
 		release := make(chan struct{})
 		o := tap(EventPaused, EventResumed)
 		ours, peer := net.Pipe()
-		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 2, Observer: o, WriteTimeout: 24 * time.Hour, Handler: HandlerFunc(
+		c := mustConn(t, ours, Options{MaxHandlers: 1, MaxQueued: 2, Observer: o, WriteTimeout: 24 * time.Hour, PauseTimeout: 24 * time.Hour, Handler: HandlerFunc(
 			func(context.Context, Request) (Response, error) { <-release; return Response{}, nil },
 		)})
 		send := func(packets ...Packet) {
@@ -244,5 +245,53 @@ func TestInlineKeepsHandlerLimit(t *testing.T) {
 		p.expect(answers...) // in any order
 		synctest.Wait()
 		atRest(t, c)
+	})
+}
+
+// As many handlers as are allowed never return, and more is sent: the peer is
+// slowed down, but not for ever, so that its end is seen. A request that ends
+// makes room and new patience.
+func TestHandlersThatNeverReturnDoNotHideThePeersEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = DefaultPauseTimeout
+		first := make(chan struct{})
+		var canceled atomic.Int64
+		c, peer := scripted(t, Options{MaxHandlers: 2, MaxQueued: 1, Handler: HandlerFunc(func(ctx context.Context, req Request) (Response, error) {
+			if req.Type == 1 {
+				<-first
+				return Response{}, nil
+			}
+			<-ctx.Done()
+			canceled.Add(1)
+			return Response{}, ctx.Err()
+		})})
+		after := func(d time.Duration, paused bool, sent ...Packet) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if s := c.Stats(); s.Paused != paused {
+				t.Errorf("paused %t, want %t: %+v", s.Paused, paused, s)
+			}
+			peer.wants(sent...)
+		}
+		const busy = "busy: 3 requests wait, try again later"
+		for tag := range uint64(4) {
+			peer.send(Packet{Tag: tag + 2, Type: tag})
+		}
+		after(limit-time.Second, true)
+		close(first)
+		after(0, false, ok(3, "")) // the fourth is accepted
+		peer.send(Packet{Tag: 6})
+		after(limit-time.Second, true)
+		after(time.Second, false, notOK(6, busy))
+		peer.send(Packet{Tag: 7})
+		after(0, false, notOK(7, busy)) // as long as nothing ends
+		peer.to.Close()
+		<-c.Received()
+		c.Close()
+		synctest.Wait()
+		if canceled.Load() != 2 { // the third had not begun
+			t.Errorf("%d handlers know that their peer is gone", canceled.Load())
+		}
 	})
 }

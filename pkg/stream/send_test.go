@@ -258,22 +258,46 @@ func TestSentOfLostCalls(t *testing.T) {
 	}
 }
 
-// A call that is given up while it waits knows whether it was sent.
+// A call that is given up tells whether it may be served all the same: once it is
+// queued it will be sent, before that it will not.
 func TestSentOfGivenUpCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
 		defer close(hold)
-		c := over(t, &sink{take: func(b []byte) (int, error) { <-hold; return len(b), nil }}, Options{})
+		c := over(t, &sink{take: func(b []byte) (int, error) { <-hold; return len(b), nil }}, Options{MaxInFlight: 2})
 		taken := submit(t, c, 10)
 		synctest.Wait()
 		queued := submit(t, c, 10)
-		for call, sent := range map[*Call]bool{taken: true, queued: false} {
+		for _, call := range []*Call{taken, queued} {
 			call.Cancel()
 			_, err := call.Wait(t.Context())
-			if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeCanceled || e.Sent != sent {
-				t.Errorf("%v, sent %t, want %t", err, e.Sent, sent)
+			if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeCanceled || !e.Sent {
+				t.Errorf("%v, sent %t, want true", err, e.Sent)
 			}
 		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Call(ctx, Request{}) // finds no room
+		if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeDeadline || e.Sent {
+			t.Errorf("%v, sent %t, want false", err, e.Sent)
+		}
+	})
+}
+
+// The peer ends sending while requests wait to be sent: they are lost, since no answer
+// can come, but they are sent all the same, so that repeating them is not safe.
+func TestSentWhenThePeerHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := scripted(t, Options{FlushDelay: time.Second})
+		call := submit(t, c, 10)
+		peer.send(Packet{Kind: KindEOF})
+		_, err := call.Wait(t.Context())
+		if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeLost || !e.Sent {
+			t.Errorf("%v, want it to be lost after it was sent", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		peer.wants(Packet{Tag: 2, Payload: make([]byte, 10)})
 	})
 }
 

@@ -210,7 +210,6 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	call.buf = nil
 	c.givenUp++
 	c.advance()
-	sent := call.start < c.out.taken
 	flush := c.mustFlush()
 	c.mu.Unlock()
 	c.observeControls()
@@ -218,7 +217,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 		c.flushAsCaller()
 	}
 	err := call.fail(ctxOutcome(cause), cause)
-	err.Sent = sent
+	err.Sent = true // what is queued is not taken back
 	call.settle(err.Outcome, Response{}, err)
 	c.mu.Lock()
 	c.life.givingUp--
