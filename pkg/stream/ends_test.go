@@ -261,7 +261,7 @@ func TestEndingAtAnyTime(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		network := []string{"pipe", "tcp", "unix"}[seed%3]
-		a, b := connected(t, network, Options{Handler: callBackMux()}, Options{Handler: callBackMux()})
+		a, b := connected(t, network, Options{Handler: matrixMux()}, Options{Handler: matrixMux()})
 		var work, endings sync.WaitGroup
 		for _, c := range []*Conn{a, b} {
 			for range 4 {

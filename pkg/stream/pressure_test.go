@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,83 +105,6 @@ func wire(packets ...Packet) (b []byte) {
 		b = packets[i].append(b)
 	}
 	return b
-}
-
-const typeCallBack = 7
-
-// callBackMux echoes type 0 inline and type 1 in a goroutine; type 7 asks the
-// peer type 0 and answers what it got.
-func callBackMux() *Mux {
-	m := new(Mux)
-	m.Inline(0, "Echo", echo)
-	m.Handle(1, "EchoLater", echo)
-	m.HandleFunc(typeCallBack, "CallBack", func(ctx context.Context, req Request) (Response, error) {
-		return req.Conn.Call(ctx, Request{Flags: req.Flags, Payload: req.Payload})
-	})
-	return m
-}
-
-// The matrix in which both sides ask at once: nobody may wait for the other for
-// ever, and every request has its one outcome.
-func TestBothAskUnderPressure(t *testing.T) {
-	limits := map[string]Options{
-		"default": {},
-		"small":   {MaxHandlers: 2, MaxQueued: 3, SendBuffer: 600, MaxInFlight: 5},
-		"queues":  {MaxHandlers: 4, SendBuffer: 1, MaxQueuedBytes: 3000},
-		"delayed": {MaxHandlers: 2, FlushDelay: 100 * time.Microsecond},
-	}
-	for _, network := range []string{"pipe", "tcp", "unix"} {
-		for _, size := range []int{2048, 0} {
-			if network == "pipe" && size == 0 {
-				continue
-			}
-			grow := 3
-			if network == "tcp" && size > 0 {
-				grow = 0 // with such windows TCP takes 200 ms for each 2 KiB
-			}
-			for name, o := range limits {
-				t.Run(fmt.Sprintf("%s/%d/%s", network, size, name), func(t *testing.T) {
-					o.Handler = callBackMux()
-					o.WriteTimeout = 10 * time.Second
-					a, b := tightly(t, network, size, o, o)
-					var ok, busy, failed atomic.Int64
-					var wg sync.WaitGroup
-					ctx := deadline(t)
-					for side, c := range []*Conn{a, b} {
-						for g := range 12 {
-							wg.Go(func() {
-								for i := range 30 {
-									payload := bytes.Repeat([]byte{byte(side), byte(g), byte(i)}, 1+i*i*grow)
-									typ := []uint64{0, 1, typeCallBack}[(g+i)%3]
-									resp, err := c.Call(ctx, Request{Type: typ, Flags: uint64(i), Payload: payload})
-									e := (*Error)(nil)
-									switch {
-									case err == nil && resp.Flags == uint64(i) && bytes.Equal(resp.Payload, payload):
-										ok.Add(1)
-									case !errors.As(err, &e) || e.Outcome != OutcomeRejected:
-										t.Errorf("side %d: %v, %d bytes", side, err, len(resp.Payload))
-										return
-									case strings.HasPrefix(string(e.Payload), "busy"):
-										busy.Add(1)
-									default: // its call-back was rejected
-										failed.Add(1)
-									}
-								}
-							})
-						}
-					}
-					wg.Wait()
-					atRest(t, a, b)
-					if n := ok.Load() + busy.Load() + failed.Load(); n != 720 || ok.Load() == 0 {
-						t.Errorf("%d ok, %d busy, %d failed, want 720 together", ok.Load(), busy.Load(), failed.Load())
-					}
-					if o.MaxQueued == 0 && o.MaxQueuedBytes == 0 && ok.Load() != 720 {
-						t.Errorf("%d busy, %d failed without a limit reached", busy.Load(), failed.Load())
-					}
-				})
-			}
-		}
-	}
 }
 
 // Thousands are submitted and nobody looks at the answers meanwhile.
