@@ -22,6 +22,7 @@ const (
 	handlerPanics = "handler_panics" // type 0 panics
 	neverReady    = "never_ready"    // a start hook hangs: no listener opens
 	hoardsFiles   = "hoards_files"   // type 0 takes all file descriptors, again and again
+	keepsLedger   = "keeps_ledger"   // no fault: it notes what it serves, see ledger_test.go
 )
 
 // embedding is that program. The flags are those of pktsvc serve.
@@ -50,6 +51,8 @@ func embedded() {
 	switch os.Getenv(embeddedVariable) {
 	case hoardsFiles:
 		service = hoarding
+	case keepsLedger:
+		service = noting
 	case neverReady:
 		options = append(options, fx.StartTimeout(time.Hour), fx.Decorate(hang))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -150,6 +151,11 @@ var faults = []fault{
 			s := serve(t, program{}, "--limits-memory", "300000") // 8 KiB for each, and 1 KiB for its payload
 			return []string{s.admin}, func() { s.bench(t, nil, "--concurrency", "30", "--type", "5", "--data", "600000", "--timeout", "30m") }
 		}},
+	{"log-disk-full", []string{"PktsvcLogLinesLost"},
+		func(t *testing.T) ([]string, func()) {
+			s := serve(t, program{log: device(t, "/dev/full")})
+			return []string{s.admin}, func() { s.bench(t, nil, "--rate", "20", "--type", "2") }
+		}},
 	{"no-trace-backend", []string{"PktsvcSpansDropped"},
 		func(t *testing.T) ([]string, func()) {
 			s := serve(t, program{env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address(t), "OTEL_BSP_EXPORT_TIMEOUT=2000"}})
@@ -184,6 +190,17 @@ var notCovered = map[string]string{
 	// At the end of the test, since all that is named pktsvc must be gone.
 	"PktsvcInstanceDown": "TestAlertsFire ends one of two",
 	"PktsvcDown":         "TestAlertsFire ends the other",
+}
+
+// device opens a file to write to.
+func device(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 // dial opens a stream that ends with the test.

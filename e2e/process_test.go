@@ -32,6 +32,7 @@ type program struct {
 	args  []string
 	env   []string // besides PATH and HOME; nothing else is inherited
 	files int      // limit of open files; 0 as it is
+	log   *os.File // what it writes to, instead of a file of its own
 }
 
 // run starts a program. If the test fails the end of its log is shown.
@@ -42,11 +43,14 @@ func run(t *testing.T, p program) *process {
 		args = append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, p.files), path}, args...)
 		path = "/bin/sh"
 	}
-	log, err := os.Create(filepath.Join(t.TempDir(), p.name+".log"))
-	if err != nil {
-		t.Fatal(err)
+	log := p.log
+	if log == nil {
+		var err error
+		if log, err = os.Create(filepath.Join(t.TempDir(), p.name+".log")); err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
 	}
-	defer log.Close()
 	cmd := exec.Command(path, args...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, p.env...)
 	cmd.Stdout, cmd.Stderr = log, log

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pktsvc/pktsvc/pkg/logging"
 	"github.com/pktsvc/pktsvc/pkg/server"
 )
 
@@ -20,10 +21,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err)
+		out := logging.NewOutput(stderr, 0) // nobody need read it for the program to end
+		fmt.Fprintf(out, "%s: %v\n", cmd.CommandPath(), err)
 		if coded := (exitError{}); !errors.As(err, &coded) {
-			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
+			fmt.Fprintf(out, "See '%s --help'.\n", cmd.CommandPath())
 		}
+		_ = out.Sync()
 	}
 	return exitCode(err)
 }

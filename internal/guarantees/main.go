@@ -160,6 +160,9 @@ func read(out []byte, name string) (r result) {
 	for line := range bytes.Lines(out) {
 		text := strings.TrimSpace(string(line))
 		if _, tried, ok := strings.Cut(text, "guarantee: "+name+" "); ok {
+			if r.tried != "" {
+				tried = r.tried + "; " + tried // a subtest's
+			}
 			r.tried = tried
 		}
 		verdict, rest, ok := strings.Cut(strings.TrimPrefix(text, "--- "), ": ")

@@ -22,7 +22,7 @@ const (
 type LoggerOptions struct {
 	Level    zapcore.Level       // from which on lines are written; default info
 	Encoding string              // "json", the default, or "console" for people
-	Output   zapcore.WriteSyncer // default: standard error, since standard output may carry packets
+	Output   zapcore.WriteSyncer // default: an [Output] to standard error, since standard output may carry packets
 
 	// Sampling: of the lines with one level and message, SampleFirst are written
 	// in each SampleInterval, and then every SampleThereafter-th.
@@ -60,11 +60,11 @@ func NewLogger(o LoggerOptions) (*Logger, error) {
 	orDefault(&o.SampleFirst, DefaultSampleFirst)
 	orDefault(&o.SampleThereafter, DefaultSampleThereafter)
 	if o.Output == nil {
-		o.Output = zapcore.Lock(os.Stderr)
+		o.Output = NewOutput(os.Stderr, 0)
 	}
 	l := &Logger{Level: zap.NewAtomicLevelAt(o.Level)}
 	core := zapcore.NewCore(encoder, o.Output, l.Level)
-	l.Unsampled = zap.New(core, zap.ErrorOutput(zapcore.Lock(os.Stderr)))
+	l.Unsampled = zap.New(core, zap.ErrorOutput(o.Output))
 	l.Logger = l.Unsampled
 	if o.SampleInterval > 0 {
 		sampler := zapcore.NewSamplerWithOptions(core, o.SampleInterval, o.SampleFirst, o.SampleThereafter, zapcore.SamplerHook(l.count))

@@ -23,15 +23,23 @@ type loggers struct {
 	Trace *zap.Logger `name:"pktsvc.trace"`
 }
 
-// newLoggers makes the loggers. They write to standard error, since standard
-// output may carry packets. They do not sample: where peers can cause lines, see
-// sampling.
-func newLoggers(cfg frozen, recent *logging.Recent, life fx.Lifecycle) (loggers, error) {
+// newLogOutput writes to standard error, since standard output may carry packets.
+func newLogOutput(r *prometheus.Registry) (*logging.Output, error) {
+	o := logging.NewOutput(os.Stderr, 0)
+	return o, r.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pktsvc_log_lines_lost_total",
+		Help: "Log lines that could not be written: standard error took no more, or failed.",
+	}, func() float64 { return float64(o.Lost()) }))
+}
+
+// newLoggers makes the loggers. They do not sample: where peers can cause lines,
+// see sampling.
+func newLoggers(cfg frozen, output *logging.Output, recent *logging.Recent, life fx.Lifecycle) (loggers, error) {
 	level, err := zapcore.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		return loggers{}, fmt.Errorf("log.level: %w", err)
 	}
-	o := logging.LoggerOptions{Level: level, Encoding: cfg.Log.Format, Output: zapcore.Lock(os.Stderr), SampleInterval: -1}
+	o := logging.LoggerOptions{Level: level, Encoding: cfg.Log.Format, Output: output, SampleInterval: -1}
 	log, err := logging.NewLogger(o)
 	if err != nil {
 		return loggers{}, err
@@ -41,7 +49,7 @@ func newLoggers(cfg frozen, recent *logging.Recent, life fx.Lifecycle) (loggers,
 	if err != nil {
 		return loggers{}, err
 	}
-	life.Append(fx.StopHook(func() { _ = log.Sync() })) // terminals cannot sync
+	life.Append(fx.StopHook(func() { _ = output.Sync() })) // who does not read in time has lost them
 	return loggers{Log: keepRecent(log.Unsampled, recent), Level: log.Level, Trace: trace.Unsampled.Named("trace")}, nil
 }
 

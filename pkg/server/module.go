@@ -40,7 +40,7 @@ var clientModule = fx.Module("pktsvc-client",
 // observationModule is what both are observed by.
 var observationModule = fx.Options(
 	fx.Provide(freeze, newServices, newConnectionsOf, newMemory),
-	fx.Module("log", fx.Provide(newLoggers, newSampling, newRecent)),
+	fx.Module("log", fx.Provide(newLogOutput, newLoggers, newSampling, newRecent)),
 	fx.Decorate(keepRecent),
 	fx.Module("metrics", fx.Provide(newRegistry)),
 	observersModule,

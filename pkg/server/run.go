@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"go.uber.org/dig"
 	"go.uber.org/fx"
@@ -41,8 +43,10 @@ var appLogger = fx.WithLogger(func(log *zap.Logger) fxevent.Logger {
 
 // Run starts the app, waits until a signal or an [fx.Shutdowner] stops it, and
 // stops it. It returns nil when everything that was accepted has been answered;
-// [ExitCode] turns other errors into an exit code. Unlike App.Run it tells why.
+// [ExitCode] turns other errors into an exit code. Unlike App.Run it tells why. It
+// makes the process ignore SIGPIPE: whoever reads its log may go away.
 func Run(app *fx.App) error {
+	signal.Ignore(syscall.SIGPIPE)
 	if err := app.Err(); err != nil {
 		return fmt.Errorf("set up: %w", dig.RootCause(err)) // without the path through the dependency graph
 	}
@@ -53,14 +57,14 @@ func Run(app *fx.App) error {
 		_ = app.Stop(ctx) // what had started is stopped already; this ends the wait for signals
 		return fmt.Errorf("start: %w", err)
 	}
-	signal := <-stop
+	asked := <-stop
 	ctx, cancel = context.WithTimeout(context.Background(), app.StopTimeout())
 	defer cancel()
 	if err := app.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	if signal.ExitCode != 0 {
-		return &exitCodeError{signal.ExitCode}
+	if asked.ExitCode != 0 {
+		return &exitCodeError{asked.ExitCode}
 	}
 	return nil
 }

@@ -123,11 +123,12 @@ const sight = {
     graph(
       {
         title: 'Log lines dropped',
-        help: 'Lines per second that were not written since there were too many alike. Normal: 0, or info and debug under load. warn or error: something happens very often, look at Logs for what.',
+        help: 'Lines per second that were not written: since there were too many alike, by level, or lost, since the output took no more. Normal: 0, or info and debug under load. warn or error: something happens very often, look at Logs for what. lost: what reads the log is stuck or gone, or its disk is full.',
         unit: 'ops',
         width: 8,
       },
       query('{{level}}', sum('level', rate(chosen('pktsvc_log_lines_dropped_total')))),
+      query('lost', `sum(${rate(chosen('pktsvc_log_lines_lost_total'))})`),
     ),
     graph(
       {
