@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
 	"go.uber.org/fx"
 
+	"github.com/pktsvc/pktsvc/pkg/diag"
 	"github.com/pktsvc/pktsvc/pkg/server"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -22,6 +25,7 @@ const (
 	handlerPanics = "handler_panics" // type 0 panics
 	neverReady    = "never_ready"    // a start hook hangs: no listener opens
 	hoardsFiles   = "hoards_files"   // type 0 takes all file descriptors, again and again
+	leaks         = "leaks"          // the diag service, with an echo that forgets things at times
 	keepsLedger   = "keeps_ledger"   // no fault: it notes what it serves, see ledger_test.go
 )
 
@@ -51,6 +55,8 @@ func embedded() {
 	switch os.Getenv(embeddedVariable) {
 	case hoardsFiles:
 		service = hoarding
+	case leaks:
+		service = leaking
 	case keepsLedger:
 		service = noting
 	case neverReady:
@@ -98,6 +104,33 @@ func hoarding() server.Service {
 		}
 	})
 	return server.Service{Name: "hoarding", Mux: mux}
+}
+
+// leaking forgets a goroutine, a descriptor and 64 KiB with each hundredth echo.
+func leaking() server.Service {
+	whole, mux := diag.Mux(), new(stream.Mux)
+	for typ, name := range whole.Names() {
+		if typ != diag.TypeEcho {
+			mux.Handle(typ, name, whole)
+		}
+	}
+	var echoes atomic.Uint64
+	mux.HandleFunc(diag.TypeEcho, "Echo", func(ctx context.Context, req stream.Request) (stream.Response, error) {
+		if echoes.Add(1)%100 == 0 {
+			file, err := os.Open(os.DevNull)
+			if err != nil {
+				return stream.Response{}, err
+			}
+			memory := make([]byte, 64<<10)
+			go func() {
+				<-make(chan struct{})
+				runtime.KeepAlive(file)
+				runtime.KeepAlive(memory)
+			}()
+		}
+		return whole.Serve(ctx, req)
+	})
+	return server.Service{Name: "leaking", Mux: mux}
 }
 
 // hang adds a start hook that never ends, behind that of the admin server and
