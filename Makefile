@@ -3,6 +3,7 @@
 GO        ?= go
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
+SOAK      ?= 1h
 
 # What an image is stamped with: there is no .git in its build.
 VERSION           ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -45,6 +46,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 .PHONY: mutants
 mutants: ## break the code in telling ways, and see that tests fail (6 min)
 	GO=$(GO) ./.ci/mutants/run
+
+.PHONY: soak
+soak: components ## search for long, then load a service for SOAK (1h) and report in docs/soak.md
+	PKTSVC_MODEL_OPERATIONS=20000000 PKTSVC_SIM_SEEDS=100000 PKTSVC_MATRIX=full \
+	  $(GO) test -count 1 -timeout 2h -v -run '^(TestModel|TestSimulatedNetworks|TestDeadlockMatrix)$$' ./pkg/stream
+	PKTSVC_SOAK=$(SOAK) PKTSVC_SOAK_REPORT=$(CURDIR)/docs $(GO) -C e2e test -count 1 -timeout 24h -v -run '^TestSoak$$' ./...
 
 .PHONY: guarantees
 guarantees: ## run what shows the promises of docs/GUARANTEES.md, and fill its table
