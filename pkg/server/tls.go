@@ -85,7 +85,8 @@ func (p *PacketServer) handshake(in *link) error {
 }
 
 // identityOf is the name in a verified certificate: its first URI, as SPIFFE has
-// them, else its first DNS name, else its common name.
+// them, else its first DNS name, else CN= and its common name, in which
+// authorities sign anything, also what looks like one of the others.
 func identityOf(cert *x509.Certificate) string {
 	switch {
 	case len(cert.URIs) > 0:
@@ -93,7 +94,10 @@ func identityOf(cert *x509.Certificate) string {
 	case len(cert.DNSNames) > 0:
 		return cert.DNSNames[0]
 	}
-	return cert.Subject.CommonName
+	if cert.Subject.CommonName == "" {
+		return ""
+	}
+	return "CN=" + cert.Subject.CommonName
 }
 
 // Why handshakes fail; the values of a label.

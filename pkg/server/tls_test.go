@@ -151,6 +151,38 @@ func (r *running) connectTLS(t *testing.T, own server.ClientTLS) *stream.Conn {
 	return conn
 }
 
+// Which name of a certificate is the identity. A common name, in which anything may
+// stand, cannot be taken for one of the others.
+func TestTLSNames(t *testing.T) {
+	a := newAuthority(t)
+	who := make(chan string, 1)
+	mux := new(stream.Mux)
+	mux.HandleFunc(40, "Who", func(_ context.Context, req stream.Request) (stream.Response, error) {
+		who <- req.Conn.Peer().Identity
+		return stream.Response{}, nil
+	})
+	r, own := secure(t, a, nil, fx.Provide(server.AsService(func() server.Service { return server.Service{Name: "who", Mux: mux} })))
+	common := func(name string, change func(*x509.Certificate)) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.Subject.CommonName = name; change(c) }
+	}
+	none := func(*x509.Certificate) {}
+	dns := func(c *x509.Certificate) { c.DNSNames = []string{"importer.example.org", "other.example.org"} }
+	for want, change := range map[string]func(*x509.Certificate){
+		importer:               common("CN", func(c *x509.Certificate) { dns(c); named(importer)(c) }),
+		"importer.example.org": common(importer, dns),
+		"CN=" + importer:       common(importer, none),
+		"":                     common("", none),
+	} {
+		own.Cert, own.Key = a.issue(t, "client", change)
+		if _, err := r.connectTLS(t, own).Call(t.Context(), stream.Request{Type: 40}); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-who; got != want {
+			t.Errorf("%q is taken for %q", want, got)
+		}
+	}
+}
+
 // Who a client is stands in its certificate, and is known to handlers, to /connz
 // and to the log.
 func TestTLSIdentity(t *testing.T) {
