@@ -176,3 +176,52 @@ func TestQueuedBytesExactly(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A call that was given up is forgotten when its answer has come.
+func TestGivenUpIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := scripted(t, Options{})
+		calls := []*Call{submit(t, c, 1), submit(t, c, 1), submit(t, c, 1)}
+		for _, call := range calls[:2] {
+			call.Cancel()
+			p.send(ok(call.Tag(), "late"))
+		}
+		synctest.Wait()
+		c.mu.Lock()
+		if c.inFlight != 1 || c.givenUp != 0 {
+			t.Errorf("%d in flight, %d of them given up", c.inFlight, c.givenUp)
+		}
+		c.mu.Unlock()
+		if _, busy := c.activity(); !busy {
+			t.Error("nothing is awaited, though a call is open")
+		}
+		c.Close()
+	})
+}
+
+// Answers that a peer does not take are counted in the budget, beyond a little, as what
+// they take in memory.
+func TestUnreadAnswersAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		budget := NewBudget(10 << 20)
+		p := deafPeer(t)
+		c, err := NewConn(p.stream, Options{Handler: HandlerFunc(func(_ context.Context, req Request) (Response, error) {
+			return Response{Payload: zeros[:req.Type]}, nil
+		}), Budget: budget})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []int{0, 0, 32 << 10, 512 << 10} { // the first is being written
+			p.send(ask(uint64(2+i), []uint64{1000, 3000, 17 << 10, 300 << 10}[i], ""))
+			synctest.Wait()
+			if n := budget.Used(); n != want {
+				t.Errorf("%d bytes are counted with answer %d, want %d", n, i, want)
+			}
+		}
+		c.Close()
+		synctest.Wait()
+		if n := budget.Used(); n != 0 {
+			t.Errorf("%d bytes are counted at the end", n)
+		}
+	})
+}

@@ -277,9 +277,13 @@ func TestOtherProtocols(t *testing.T) {
 		"GET / HTTP/1.1\r\n":                           "HTTP",
 		"POST /metrics HTTP/1.1\r\n":                   "HTTP",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":             "HTTP",
-		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": "TLS",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": "this is a TLS handshake",
+		"\x15\x03\x03\x00\x02\x02\x0a":                 "this is a TLS alert",
 	} {
 		for _, cut := range []int{1, 3, len(first)} {
+			if first[0] == 0x15 {
+				cut = len(first) // it is sent in one piece, and has to be seen in one
+			}
 			c, peer := newRawPeer(t, Options{Handler: echo})
 			go func() {
 				for rest := first; rest != ""; {
