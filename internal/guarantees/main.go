@@ -200,7 +200,9 @@ func table(promises []promise, results map[proof]result) string {
 			r := results[one]
 			tried := r.tried
 			if tried == "" {
-				tried = fmt.Sprintf("%d cases", max(r.cases, 1))
+				if tried = fmt.Sprintf("%d cases", r.cases); r.cases < 2 {
+					tried = "1 case"
+				}
 			}
 			fmt.Fprintf(&b, "| %s | `%s.%s` | %s | %d |\n", p.number, one.folder, one.test, grouped(tried), r.failures)
 		}
