@@ -84,6 +84,7 @@ func (p *simPlan) run(t *testing.T, counts *simCounts) {
 		ending.Go(l.finish)
 	}
 	ending.Wait()
+	synctest.Wait() // a handler may be about to begin
 	w.handlers.Wait()
 	synctest.Wait() // for what follows a handler
 	w.check()
