@@ -11,9 +11,10 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// connection is one open connection. It is also an observer of itself, to learn
-// when its end of sending has left.
+// connection is one open connection. It is also an observer of itself, to be
+// listed before its first request, and to learn when its end of sending has left.
 type connection struct {
+	conns    *connections
 	id       uint64
 	name     string
 	listener string
@@ -29,14 +30,25 @@ type connection struct {
 	ended    chan struct{} // closed when the connection is gone
 }
 
-// Events asks for the end of sending.
-func (c *connection) Events() stream.EventSet { return stream.Events(stream.EventSendEnded) }
+// Events asks for the opening and for the end of sending.
+func (c *connection) Events() stream.EventSet {
+	return stream.Events(stream.EventConnOpened, stream.EventSendEnded)
+}
 
 // Begin is not called: no begin event is asked for.
 func (c *connection) Begin(ctx context.Context, _ stream.Event) context.Context { return ctx }
 
-// Observe notes the end of sending.
-func (c *connection) Observe(context.Context, stream.Event) { c.endSent() }
+// Observe lists the connection, which has read nothing yet, and notes its end of
+// sending.
+func (c *connection) Observe(_ context.Context, ev stream.Event) {
+	switch ev.Kind {
+	case stream.EventConnOpened:
+		c.conn = ev.Conn
+		c.conns.add(c)
+	case stream.EventSendEnded:
+		c.endSent()
+	}
+}
 
 func (c *connection) endSent() { c.sentOnce.Do(func() { close(c.sent) }) }
 
@@ -56,7 +68,7 @@ func (p *PacketServer) serve(l *listener, in link) {
 		return
 	}
 	c := &connection{
-		id: id, name: connectionName(l.addr.network, id), listener: l.addr.String(), peer: in.peer, ip: in.ip,
+		conns: p.conns, id: id, name: connectionName(l.addr.network, id), listener: l.addr.String(), peer: in.peer, ip: in.ip,
 		local: in.local, remote: in.remote,
 		sent: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -80,16 +92,12 @@ func (p *PacketServer) open(l *listener, c *connection, in link) {
 	options := p.options
 	options.Name = c.name
 	options.Peer = stream.Peer{Address: in.peer, Identity: in.identity}
-	options.Observer = stream.Observers(c, p.observer)
-	p.conns.announce(c)
-	conn, err := stream.NewConn(in.stream, options)
-	if err != nil {
+	options.Observer = stream.Observers(c, p.observer) // in this order: the others find c listed
+	if _, err := stream.NewConn(in.stream, options); err != nil {
 		p.conns.withdraw(c)
 		p.refuse(l, in, refusedFailed, err)
 		return
 	}
-	c.conn = conn
-	p.conns.add(c)
 	go p.attend(c, in)
 }
 

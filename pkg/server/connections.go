@@ -16,24 +16,22 @@ import (
 type connections struct {
 	maxOpen, maxPerPeer, maxClosed int
 
-	mu     sync.Mutex // guards all below; held for short work on these maps only
-	seq    uint64
-	slots  int                    // taken by admit
-	perIP  map[netip.Addr]int     // of them, for each peer
-	open   map[uint64]*connection // by id
-	byName map[string]*connection // the same
-	ring   []closedConnection     // the last maxClosed ended ones; next is overwritten next
-	next   int
-	ended  map[stream.Reason]uint64 // how many ended, for the listing
+	mu    sync.Mutex // guards all below; held for short work on these maps only
+	seq   uint64
+	slots int                    // taken by admit
+	perIP map[netip.Addr]int     // of them, for each peer
+	open  map[string]*connection // by name
+	ring  []closedConnection     // the last maxClosed ended ones; next is overwritten next
+	next  int
+	ended map[stream.Reason]uint64 // how many ended, for the listing
 }
 
 func newConnections(l LimitsConfig) *connections {
 	return &connections{
 		maxOpen: l.Connections, maxPerPeer: l.ConnectionsPerPeer, maxClosed: l.ClosedKept,
-		perIP:  make(map[netip.Addr]int),
-		open:   make(map[uint64]*connection),
-		byName: make(map[string]*connection),
-		ended:  make(map[stream.Reason]uint64),
+		perIP: make(map[netip.Addr]int),
+		open:  make(map[string]*connection),
+		ended: make(map[stream.Reason]uint64),
 	}
 }
 
@@ -65,21 +63,14 @@ func (cs *connections) admit(ip netip.Addr) (id uint64, why refusal) {
 	return cs.seq, notRefused
 }
 
-// announce makes a connection known by name before it can have requests.
-func (cs *connections) announce(c *connection) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	cs.byName[c.name] = c
-}
-
-// add lists an announced connection as open.
+// add lists an admitted connection as open.
 func (cs *connections) add(c *connection) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	cs.open[c.id] = c
+	cs.open[c.name] = c
 }
 
-// withdraw takes back admit and announce.
+// withdraw takes back admit.
 func (cs *connections) withdraw(c *connection) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -88,8 +79,7 @@ func (cs *connections) withdraw(c *connection) {
 
 // forget gives everything back that a connection has taken. mu is held.
 func (cs *connections) forget(c *connection) {
-	delete(cs.open, c.id)
-	delete(cs.byName, c.name)
+	delete(cs.open, c.name)
 	cs.slots--
 	if c.ip.IsValid() {
 		if cs.perIP[c.ip]--; cs.perIP[c.ip] == 0 {
@@ -141,7 +131,7 @@ func (cs *connections) closed() []closedConnection {
 func (cs *connections) named(name string) *connection {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	return cs.byName[name]
+	return cs.open[name]
 }
 
 // count is how many are open and how many have ended, by reason.

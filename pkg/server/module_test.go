@@ -138,6 +138,29 @@ func TestObserversOfTheApp(t *testing.T) {
 	}
 }
 
+// opening tells of each connection that opens, and waits until it may go on.
+type opening struct{ opened, goOn chan struct{} }
+
+func (opening) Events() stream.EventSet { return stream.Events(stream.EventConnOpened) }
+func (opening) Begin(ctx context.Context, _ stream.Event) context.Context {
+	return ctx
+}
+func (o opening) Observe(context.Context, stream.Event) { o.opened <- struct{}{}; <-o.goOn }
+
+// A connection is listed before it can serve its first request.
+func TestListedBeforeTheFirstRequest(t *testing.T) {
+	o := opening{make(chan struct{}), make(chan struct{})}
+	r := start(t, nil, fx.Provide(server.AsObserver(func() opening { return o })))
+	defer close(o.goOn)
+	r.connect(t)
+	<-o.opened
+	var got listing
+	r.getJSON(t, "/connz", &got)
+	if got.Open != 1 || got.Matched != 1 {
+		t.Errorf("/connz: %+v", got)
+	}
+}
+
 func TestShutdownerGivesTheExitCode(t *testing.T) {
 	cfg := server.Default()
 	cfg.Listen, cfg.Admin = []string{"tcp://127.0.0.1:0"}, ""
