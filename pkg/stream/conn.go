@@ -32,7 +32,8 @@ type Conn struct {
 
 	callPool sync.Pool
 
-	in    input       // owned by the reader
+	in    input // owned by the reader
+	role  role
 	ended atomic.Bool // life.dead, for those without mu
 
 	// mu guards all below. It is held for short, bounded work only: never
@@ -56,7 +57,8 @@ type Conn struct {
 type channel struct {
 	number  uint64
 	handler Handler // nil: requests are refused
-	mux     *Mux    // handler, if it is one: knows what runs inline
+	mux     *Mux    // handler, if it is one
+	own     *pace   // of a handler that is none
 	nextTag uint64
 	calls   tagTable[Call]    // this side's requests
 	serving tagTable[inbound] // the peer's accepted requests
@@ -64,7 +66,18 @@ type channel struct {
 
 func (ch *channel) init(number uint64, h Handler) {
 	ch.number, ch.handler, ch.nextTag = number, h, firstTag
-	ch.mux, _ = h.(*Mux)
+	if ch.mux, _ = h.(*Mux); ch.mux == nil && h != nil {
+		ch.own = new(pace)
+	}
+}
+
+// pace says whether a type is declared to be quick, and how quick it is.
+func (ch *channel) pace(typ uint64) (inline bool, p *pace) {
+	if ch.mux == nil {
+		return false, ch.own
+	}
+	e := ch.mux.entry(typ)
+	return e.inline, e.pace
 }
 
 // NewConn starts a connection over s: a bidirectional stream such as a

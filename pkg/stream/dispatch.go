@@ -38,7 +38,9 @@ type inbound struct {
 	channel         *channel
 	tag, typ, flags uint64
 	size            int
-	queued          bool // guarded by mu
+	queued          bool   // guarded by mu
+	turn            uint64 // of the reader, if it runs there
+	pace            *pace  // nil: it is not to be timed
 	payload         *buffer
 	memory          int // taken of the budget
 	begun           time.Time
@@ -78,8 +80,9 @@ func (in *inbound) letGo() {
 }
 
 // accept takes a request that was read: it is handed to a handler, queued for
-// one, or rejected. It runs on the reader.
-func (c *Conn) accept(p *Packet) {
+// one, or rejected. It runs on the reader, and reports whether its goroutine still is
+// the reader then.
+func (c *Conn) accept(p *Packet) (stays bool) {
 	forbidden := c.authorized(p)
 	c.mu.Lock()
 	if c.out.rejections() > uncountedSend && c.opts.Budget.scarce() {
@@ -94,7 +97,7 @@ func (c *Conn) accept(p *Packet) {
 		if c.wants.Has(EventRequestDropped) {
 			c.observe(c.base, Event{Kind: EventRequestDropped, Packet: *p})
 		}
-		return
+		return true
 	}
 	if reason != RejectNone {
 		answer := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: []byte(text)}
@@ -111,7 +114,7 @@ func (c *Conn) accept(p *Packet) {
 			c.observe(c.base, Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
 		}
 		c.observeQueued(c.base, answer)
-		return
+		return true
 	}
 	in := &inbound{
 		Context: c.base, conn: c, channel: ch, tag: p.Tag, typ: p.Type, flags: p.Flags, size: len(p.Payload), queued: true,
@@ -124,9 +127,10 @@ func (c *Conn) accept(p *Packet) {
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
 	c.dispatch.bytes += in.size
-	quick := ch.mux != nil && ch.mux.inline(p.Type)
-	inline := quick && c.sendRoom() // its answer must not wait on the reader
+	quick, pace := ch.pace(p.Type)
+	room := c.sendRoom() // an answer must not wait on the reader
 	c.mu.Unlock()
+	in.pace = pace
 
 	if in.size > 0 {
 		in.payload = newBuffer(in.size)
@@ -148,11 +152,15 @@ func (c *Conn) accept(p *Packet) {
 	}
 	c.mu.Unlock()
 	switch {
-	case inline:
+	case quick && room:
 		c.serveInline(in)
-	case start:
+	case !start:
+	case room && pace != nil && pace.quick.Load() && c.role.mayRun():
+		return c.serveQuick(in, pace)
+	default:
 		go c.serve(in)
 	}
+	return true
 }
 
 // serve runs the handler of an accepted request, then those of requests that
@@ -170,7 +178,15 @@ func (c *Conn) serve(in *inbound) {
 		}
 	}()
 	for in != nil {
+		var started time.Time
+		learns := in.pace != nil && !in.pace.quick.Load()
+		if learns {
+			started = time.Now()
+		}
 		resp, err := c.invoke(in)
+		if learns {
+			in.pace.learn(time.Since(started))
+		}
 		in = c.answer(in, resp, err, false)
 	}
 	returned = true

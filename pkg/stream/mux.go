@@ -22,6 +22,7 @@ type muxEntry struct {
 	name    string
 	handler Handler
 	inline  bool
+	pace    *pace
 }
 
 // Handle registers h under a type number and a name, such as "Add". A type can
@@ -60,6 +61,7 @@ func (m *Mux) add(typ uint64, e muxEntry) {
 	}
 	types := make(map[uint64]muxEntry, len(old)+1)
 	maps.Copy(types, old)
+	e.pace = new(pace)
 	types[typ] = e
 	m.types.Store(&types)
 }
@@ -97,12 +99,12 @@ func (m *Mux) Serve(ctx context.Context, req Request) (Response, error) {
 	return e.handler.Serve(ctx, req)
 }
 
-// inline says whether a type may run on the reader.
+// entry is what is registered for a type, if anything.
 // A mux that is registered in another knows best.
-func (m *Mux) inline(typ uint64) bool {
+func (m *Mux) entry(typ uint64) muxEntry {
 	e := m.table()[typ]
 	if inner, ok := e.handler.(*Mux); ok {
-		return inner.inline(typ)
+		return inner.entry(typ)
 	}
-	return e.inline
+	return e
 }

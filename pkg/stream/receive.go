@@ -25,6 +25,12 @@ var errPeerEOF = errors.New("EOF packet")
 // are at their limit (see admit).
 func (c *Conn) receive() {
 	err := c.readLoop()
+	if errors.Is(err, errRoleLost) {
+		return
+	}
+	if c.role.watch != nil {
+		c.role.watch.Stop() // no handler runs on the reader any more
+	}
 	if errors.Is(err, errPeerEOF) {
 		c.in.keepRest()
 	}
@@ -46,6 +52,9 @@ func (c *Conn) readLoop() error {
 	in := &c.in
 	for {
 		need, err := c.parseAll()
+		if errors.Is(err, errRoleLost) {
+			return err
+		}
 		c.endBatch()
 		if err != nil {
 			return err
@@ -104,7 +113,9 @@ func (c *Conn) parseAll() (need int, err error) {
 				c.settleArrivals()
 			}
 		case KindRequest:
-			c.accept(&p)
+			if !c.accept(&p) {
+				return 0, errRoleLost
+			}
 		case KindEndRequests:
 			c.mu.Lock()
 			c.life.peerRequestsEnded = true
@@ -151,7 +162,9 @@ func (c *Conn) unaffordable(size int) error {
 	}
 	switch p.Kind {
 	case KindRequest:
-		c.accept(&p)
+		if !c.accept(&p) {
+			return errRoleLost
+		}
 	case KindResponse:
 		if c.wants.Has(EventCallUnknown) {
 			c.observe(c.base, Event{Kind: EventCallUnknown, Packet: p})

@@ -76,6 +76,9 @@ func (call *Call) fill(c *Conn, req *Request) {
 // submit gives the call a tag and queues its packet. An error means that the
 // call was refused, has been reported, and is in no table.
 func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
+	if c.role.turn.Load()%2 == 1 {
+		c.handOver(ctx)
+	}
 	call.ctx = ctx
 	p := Packet{Kind: KindRequest, Channel: call.channel, Flags: call.flags, Type: call.typ, Payload: payload}
 	if c.wants.Has(EventCallDone) || c.wants.Has(EventCallBegin) {

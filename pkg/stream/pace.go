@@ -1,0 +1,70 @@
+package stream
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	paceQuick   = 5 * time.Microsecond  // a run that counts towards running on the reader
+	paceSlow    = 10 * time.Microsecond // one that counts against it
+	paceMax     = 16 << 10
+	paceForgets = 2 * time.Second // on the reader, after which earlier failures are forgotten
+)
+
+// paceStreak is how many quick runs in a row a type needs to run on the reader; four
+// times as many with each time that it had to leave it again.
+var paceStreak int32 = 256
+
+// pace is how quick the handler of a request type is. All connections that it serves
+// share it.
+type pace struct {
+	quick  atomic.Bool  // it runs on the reader
+	streak atomic.Int32 // quick runs in a row, while it does not
+	slow   atomic.Int32 // slow ones in a row among those that were timed, while it does
+	need   atomic.Int32 // times paceStreak; 0 is 1
+	since  atomic.Int64 // when it began to, in nanoseconds
+}
+
+var paceEpoch = time.Now()
+
+// learn takes note of a run that was not on the reader.
+func (p *pace) learn(d time.Duration) {
+	if d > paceQuick {
+		if p.streak.Load() != 0 {
+			p.streak.Store(0)
+		}
+		return
+	}
+	if p.streak.Add(1) >= min(paceStreak*max(p.need.Load(), 1), paceMax) {
+		p.streak.Store(0)
+		p.slow.Store(0)
+		p.since.Store(int64(time.Since(paceEpoch)))
+		p.quick.Store(true)
+	}
+}
+
+// sample takes note of a run on the reader.
+func (p *pace) sample(d time.Duration) {
+	switch {
+	case d > paceSlow:
+		if p.slow.Add(1) >= 2 {
+			p.robbed()
+		}
+	case p.slow.Load() != 0:
+		p.slow.Store(0)
+	}
+}
+
+// robbed ends its running on the reader, for longer than the last time.
+func (p *pace) robbed() {
+	if !p.quick.CompareAndSwap(true, false) {
+		return
+	}
+	p.streak.Store(0)
+	if time.Since(paceEpoch)-time.Duration(p.since.Load()) > paceForgets {
+		p.need.Store(1)
+	} else {
+		p.need.Store(min(4*max(p.need.Load(), 1), paceMax))
+	}
+}

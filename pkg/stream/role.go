@@ -1,0 +1,154 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// The role of the reader moves. One goroutine at a time has it: it reads the stream,
+// parses, settles what has come, and alone touches Conn.in. Handlers of types that
+// have proved to be quick (see pace) run on it, which costs no goroutine. Should one
+// not be quick this time, the role is taken from it and given to a new goroutine,
+// and the handler goes on like any other.
+
+const (
+	// A handler is looked at after busyTick while many run, else after quietTick,
+	// and has lost the role when it is still the same one then.
+	busyTick  = 500 * time.Microsecond
+	quietTick = 2 * time.Millisecond
+	busyTurns = 64 // turns in a tick that are many
+	// roleWarmUp is how many requests must come before the watch is set up for a
+	// connection: where they come seldom, a goroutine costs less than a timer.
+	roleWarmUp = 8
+	// paceSample is how many runs there are for each that is timed.
+	paceSample = 16
+)
+
+// errRoleLost ends the read loop of a goroutine that is no longer the reader.
+var errRoleLost = errors.New("another goroutine reads on")
+
+// role is who reads.
+type role struct {
+	// turn is even while the reader reads, and odd while it runs a handler. Only the
+	// reader makes it odd. Then the reader and whoever wants to take the role from it
+	// both try to make it even again, and who does has the role.
+	turn atomic.Uint64
+	// watching: the watch runs. The reader looks at it only behind its odd turn, the
+	// watch at the turn only behind having ended, so that one of them sees the other.
+	watching atomic.Bool
+
+	warm    int         // owned by the reader: requests since the watch ended
+	current *pace       // of the handler that runs: written by the reader before its turn
+	watch   *time.Timer // likewise; nil until it is needed
+	seen    uint64      // owned by the watch: the turn at its last look
+}
+
+// mayRun says whether a quick handler may run on the reader now. It runs on the reader.
+func (r *role) mayRun() bool {
+	if r.watching.Load() {
+		return true
+	}
+	r.warm++
+	return r.warm >= roleWarmUp
+}
+
+// begin begins a handler's turn, and sees to it that it is watched.
+func (c *Conn) beginTurn(p *pace) uint64 {
+	r := &c.role
+	r.current = p
+	turn := r.turn.Add(1)
+	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
+		r.warm, r.seen = 0, turn-1
+		if r.watch == nil {
+			r.watch = time.AfterFunc(time.Hour, c.watchTurns)
+		}
+		r.watch.Reset(quietTick)
+	}
+	return turn
+}
+
+// endTurn ends it. It reports whether the caller is still the reader.
+func (r *role) endTurn(turn uint64) bool { return r.turn.CompareAndSwap(turn, turn+1) }
+
+// takeRole takes the role from the handler of a turn, if that still runs.
+func (c *Conn) takeRole(turn uint64) bool {
+	if !c.role.endTurn(turn) {
+		return false
+	}
+	c.role.current.robbed()
+	go func() {
+		c.endBatch() // what came before that request waits no longer
+		c.receive()
+	}()
+	return true
+}
+
+// watchTurns looks whether the same handler runs as at the last look. It runs as
+// long as there are any.
+func (c *Conn) watchTurns() {
+	r := &c.role
+	turn := r.turn.Load()
+	tick := quietTick
+	switch turns := turn - r.seen; {
+	case turns == 0 && turn%2 == 1:
+		c.takeRole(turn)
+	case turns == 0:
+		r.watching.Store(false)
+		if r.turn.Load() == turn || !r.watching.CompareAndSwap(false, true) {
+			return
+		}
+	case turns >= busyTurns:
+		tick = busyTick
+	}
+	r.seen = turn
+	r.watch.Reset(tick)
+}
+
+// handOver gives the role away before a handler waits for an answer over its own
+// connection, which nobody would read.
+func (c *Conn) handOver(ctx context.Context) {
+	if in, ok := ctx.Value(requestKey{}).(*inbound); ok && in.conn == c && in.turn != 0 {
+		c.takeRole(in.turn)
+	}
+}
+
+// serveQuick runs the handler of an accepted request on the reader. It reports
+// whether this goroutine is still the reader.
+func (c *Conn) serveQuick(in *inbound, p *pace) (stays bool) {
+	in.turn = c.beginTurn(p)
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		stays := c.role.endTurn(in.turn)
+		if next := c.answer(in, Response{}, errHandlerExited, stays); next != nil {
+			go c.serve(next)
+		}
+		if stays { // Goexit takes the reader's goroutine with it: another one reads on
+			go c.receive()
+		}
+	}()
+	var started time.Time
+	sampled := in.turn/2%paceSample == 0
+	if sampled {
+		started = time.Now()
+	}
+	resp, err := c.invoke(in)
+	stays = c.role.endTurn(in.turn)
+	if sampled && stays {
+		p.sample(time.Since(started))
+	}
+	next := c.answer(in, resp, err, stays)
+	returned = true
+	switch {
+	case next == nil:
+	case stays:
+		go c.serve(next)
+	default:
+		c.serve(next)
+	}
+	return stays
+}
