@@ -36,6 +36,7 @@ func (op modelOperation) GoString() string { return op.name }
 
 func (m *model) do(op modelOperation) {
 	op.do(m, rapid.SampledFrom(m.sides[:]).Draw(m.rt, "side"))
+	time.Sleep(2 * quietTick) // in which a handler that waits loses the role of the reader
 	synctest.Wait()
 	m.counts.operations++
 	m.lock(func() { m.counts.by["operation "+op.name]++ })
