@@ -93,13 +93,19 @@ func (p *peer) sendBytes(b []byte) {
 // wants checks what the connection has sent since the last look.
 func (p *peer) wants(want ...Packet) {
 	p.t.Helper()
-	p.mu.Lock()
-	got := p.got
-	p.got = nil
-	p.mu.Unlock()
+	got := p.take()
 	if w := wire(want...); string(got) != string(w) {
 		p.t.Errorf("sent %s\nwant %s %v", describe(got), hex.EncodeToString(w), want)
 	}
+}
+
+// take returns what the connection has sent since the last look.
+func (p *peer) take() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	got := p.got
+	p.got = nil
+	return got
 }
 
 func describe(b []byte) string {
