@@ -50,20 +50,24 @@ func (r *role) mayRun() bool {
 	if r.watching.Load() {
 		return true
 	}
-	r.warm++
-	return r.warm >= roleWarmUp
+	if r.warm++; r.warm < roleWarmUp {
+		return false
+	}
+	r.warm = 0
+	return true
 }
 
-// begin begins a handler's turn, and sees to it that it is watched.
+// beginTurn begins a handler's turn, and sees to it that it is watched. Once it has
+// begun the caller may be the reader no longer.
 func (c *Conn) beginTurn(p *pace) uint64 {
 	r := &c.role
+	if r.watch == nil {
+		r.watch = time.AfterFunc(time.Hour, c.watchTurns)
+	}
 	r.current = p
 	turn := r.turn.Add(1)
 	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
-		r.warm, r.seen = 0, turn-1
-		if r.watch == nil {
-			r.watch = time.AfterFunc(time.Hour, c.watchTurns)
-		}
+		r.seen = turn - 1
 		r.watch.Reset(quietTick)
 	}
 	return turn

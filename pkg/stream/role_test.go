@@ -207,10 +207,10 @@ func TestRoleUnderThieves(t *testing.T) {
 						return n
 					default:
 					}
+					_, pace := b.ch0.pace(0)
+					pace.quick.Store(true) // so that there is always something to take
 					if turn := b.role.turn.Load(); turn%2 == 1 && b.takeRole(turn) {
 						n++
-						_, pace := b.ch0.pace(0)
-						pace.quick.Store(true) // so that there is always something to take
 					}
 					runtime.Gosched()
 				}
