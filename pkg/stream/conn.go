@@ -71,13 +71,12 @@ func (ch *channel) init(number uint64, h Handler) {
 	}
 }
 
-// pace says whether a type is declared to be quick, and how quick it is.
-func (ch *channel) pace(typ uint64) (inline bool, p *pace) {
+// pace says how quick a type's handler is; nil: there is none.
+func (ch *channel) pace(typ uint64) *pace {
 	if ch.mux == nil {
-		return false, ch.own
+		return ch.own
 	}
-	e := ch.mux.entry(typ)
-	return e.inline, e.pace
+	return ch.mux.entry(typ).pace
 }
 
 // NewConn starts a connection over s: a bidirectional stream such as a

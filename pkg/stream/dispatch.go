@@ -40,7 +40,7 @@ type inbound struct {
 	size            int
 	queued          bool   // guarded by mu
 	turn            uint64 // of the reader, if it runs there
-	pace            *pace  // nil: it is not to be timed
+	pace            *pace  // nil: there is no handler for its type
 	payload         *buffer
 	memory          int // taken of the budget
 	begun           time.Time
@@ -127,10 +127,10 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
 	c.dispatch.bytes += in.size
-	quick, pace := ch.pace(p.Type)
+	in.pace = ch.pace(p.Type)
+	start := c.start(in)
 	room := c.sendRoom() // an answer must not wait on the reader
 	c.mu.Unlock()
-	in.pace = pace
 
 	if in.size > 0 {
 		in.payload = newBuffer(in.size)
@@ -141,25 +141,31 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		e.Conn, e.Time, e.Packet.Payload = c, in.begun, p.Payload
 		in.ctx = c.opts.Observer.Begin(in, e)
 	}
-
-	c.mu.Lock()
-	start := quick || c.dispatch.running < c.opts.MaxHandlers // what is quick waits for no slow one
-	if start {
-		c.dispatch.running++
-		in.queued = false
-	} else {
-		c.dispatch.waiting.push(in)
+	if !start {
+		c.mu.Lock()
+		if start = c.start(in); !start { // else others have ended meanwhile
+			c.dispatch.waiting.push(in)
+		}
+		c.mu.Unlock()
 	}
-	c.mu.Unlock()
 	switch {
-	case quick && room:
-		c.serveInline(in)
 	case !start:
-	case room && pace != nil && pace.quick.Load() && c.role.mayRun():
-		return c.serveQuick(in, pace)
+	case room && c.role.mayRun(in.pace):
+		return c.serveQuick(in)
 	default:
 		go c.serve(in)
 	}
+	return true
+}
+
+// start takes one of the handlers' places for a request, if there is one. What is
+// declared to be quick waits for no slow one. mu is held.
+func (c *Conn) start(in *inbound) bool {
+	if c.dispatch.running >= c.opts.MaxHandlers && !in.pace.isInline() {
+		return false
+	}
+	c.dispatch.running++
+	in.queued = false
 	return true
 }
 
@@ -179,7 +185,7 @@ func (c *Conn) serve(in *inbound) {
 	}()
 	for in != nil {
 		var started time.Time
-		learns := in.pace != nil && !in.pace.quick.Load()
+		learns := in.pace.learns()
 		if learns {
 			started = time.Now()
 		}
@@ -193,27 +199,6 @@ func (c *Conn) serve(in *inbound) {
 }
 
 var errHandlerExited = errors.New("the handler ended its goroutine")
-
-// serveInline runs the handler of an accepted request on the reader.
-func (c *Conn) serveInline(in *inbound) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		// Goexit takes the reader's goroutine with it: another one reads on.
-		if next := c.answer(in, Response{}, errHandlerExited, true); next != nil {
-			go c.serve(next)
-		}
-		go c.receive()
-	}()
-	resp, err := c.invoke(in)
-	next := c.answer(in, resp, err, true)
-	returned = true
-	if next != nil {
-		go c.serve(next)
-	}
-}
 
 // invoke calls the handler. A panic becomes an error.
 func (c *Conn) invoke(in *inbound) (resp Response, err error) {

@@ -21,14 +21,13 @@ type Mux struct {
 type muxEntry struct {
 	name    string
 	handler Handler
-	inline  bool
 	pace    *pace
 }
 
 // Handle registers h under a type number and a name, such as "Add". A type can
 // be registered once; a second time panics, like [net/http.ServeMux].
 func (m *Mux) Handle(typ uint64, name string, h Handler) {
-	m.add(typ, muxEntry{name: name, handler: h})
+	m.add(typ, muxEntry{name: name, handler: h, pace: new(pace)})
 }
 
 // HandleFunc is Handle for a function.
@@ -39,11 +38,13 @@ func (m *Mux) HandleFunc(typ uint64, name string, f func(context.Context, Reques
 	m.Handle(typ, name, HandlerFunc(f))
 }
 
-// Inline is Handle for a handler that must never block: it runs on the
-// connection's reader, which saves a goroutine for each request, and while it
-// runs nothing else is received. It must not call over the connection.
+// Inline is Handle for a handler that never waits and is always quick: it runs on
+// the connection's reader, which saves a goroutine for each request, from the first
+// request on and also where Options.MaxHandlers run already. (The engine does so
+// with other handlers that have proved to be quick.) What else has come waits while
+// it runs, but for milliseconds at most: then another goroutine reads on.
 func (m *Mux) Inline(typ uint64, name string, h Handler) {
-	m.add(typ, muxEntry{name: name, handler: h, inline: true})
+	m.add(typ, muxEntry{name: name, handler: h, pace: inlinePace()})
 }
 
 func (m *Mux) add(typ uint64, e muxEntry) {
@@ -61,7 +62,6 @@ func (m *Mux) add(typ uint64, e muxEntry) {
 	}
 	types := make(map[uint64]muxEntry, len(old)+1)
 	maps.Copy(types, old)
-	e.pace = new(pace)
 	types[typ] = e
 	m.types.Store(&types)
 }

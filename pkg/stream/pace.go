@@ -17,9 +17,10 @@ const (
 var paceStreak int32 = 256
 
 // pace is how quick the handler of a request type is. All connections that it serves
-// share it.
+// share it. Its methods may be called concurrently.
 type pace struct {
-	quick  atomic.Bool  // it runs on the reader
+	inline bool         // it is declared to be quick, and not judged
+	quick  atomic.Bool  // it has proved to be, and runs on the reader
 	streak atomic.Int32 // quick runs in a row, while it does not
 	slow   atomic.Int32 // slow ones in a row among those that were timed, while it does
 	need   atomic.Int32 // times paceStreak; 0 is 1
@@ -27,6 +28,14 @@ type pace struct {
 }
 
 var paceEpoch = time.Now()
+
+func inlinePace() *pace { return &pace{inline: true} }
+
+// isInline says whether a handler is declared to be quick. p may be nil.
+func (p *pace) isInline() bool { return p != nil && p.inline }
+
+// learns says whether a run that was not on the reader is to be timed. p may be nil.
+func (p *pace) learns() bool { return p != nil && !p.inline && !p.quick.Load() }
 
 // learn takes note of a run that was not on the reader.
 func (p *pace) learn(d time.Duration) {

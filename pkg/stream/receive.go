@@ -256,6 +256,7 @@ func (call *Call) answered(p *Packet) {
 // queued meanwhile.
 func (c *Conn) endBatch() {
 	c.settleArrivals()
+	c.role.held = time.Time{}
 	in := &c.in
 	c.mu.Lock()
 	holding := c.out.holding

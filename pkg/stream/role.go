@@ -9,9 +9,9 @@ import (
 
 // The role of the reader moves. One goroutine at a time has it: it reads the stream,
 // parses, settles what has come, and alone touches Conn.in. Handlers of types that
-// have proved to be quick (see pace) run on it, which costs no goroutine. Should one
-// not be quick this time, the role is taken from it and given to a new goroutine,
-// and the handler goes on like any other.
+// are quick (see pace) run on it, which costs no goroutine. Should one not be quick
+// this time, the role is taken from it and given to a new goroutine, and the handler
+// goes on like any other.
 
 const (
 	// A handler is looked at after busyTick while many run, else after quietTick,
@@ -24,6 +24,8 @@ const (
 	roleWarmUp = 8
 	// paceSample is how many runs there are for each that is timed.
 	paceSample = 16
+	// maxHeld is how long answers are held back to be flushed with others.
+	maxHeld = 100 * time.Microsecond
 )
 
 // errRoleLost ends the read loop of a goroutine that is no longer the reader.
@@ -39,15 +41,23 @@ type role struct {
 	// watch at the turn only behind having ended, so that one of them sees the other.
 	watching atomic.Bool
 
-	warm    int         // owned by the reader: requests since the watch ended
+	// Owned by the reader.
+	warm int       // requests since the watch ended
+	held time.Time // since when answers are held back, if that was looked at
+
 	current *pace       // of the handler that runs: written by the reader before its turn
 	watch   *time.Timer // likewise; nil until it is needed
 	seen    uint64      // owned by the watch: the turn at its last look
 }
 
-// mayRun says whether a quick handler may run on the reader now. It runs on the reader.
-func (r *role) mayRun() bool {
-	if r.watching.Load() {
+// mayRun says whether a handler may run on the reader now. It runs on the reader.
+func (r *role) mayRun(p *pace) bool {
+	switch {
+	case p.isInline():
+		return true
+	case p == nil || !p.quick.Load():
+		return false
+	case r.watching.Load():
 		return true
 	}
 	if r.warm++; r.warm < roleWarmUp {
@@ -120,8 +130,8 @@ func (c *Conn) handOver(ctx context.Context) {
 
 // serveQuick runs the handler of an accepted request on the reader. It reports
 // whether this goroutine is still the reader.
-func (c *Conn) serveQuick(in *inbound, p *pace) (stays bool) {
-	in.turn = c.beginTurn(p)
+func (c *Conn) serveQuick(in *inbound) (stays bool) {
+	in.turn = c.beginTurn(in.pace)
 	returned := false
 	defer func() {
 		if returned {
@@ -135,7 +145,7 @@ func (c *Conn) serveQuick(in *inbound, p *pace) (stays bool) {
 			go c.receive()
 		}
 	}()
-	var started time.Time
+	var started, ended time.Time
 	sampled := in.turn/2%paceSample == 0
 	if sampled {
 		started = time.Now()
@@ -143,10 +153,14 @@ func (c *Conn) serveQuick(in *inbound, p *pace) (stays bool) {
 	resp, err := c.invoke(in)
 	stays = c.role.endTurn(in.turn)
 	if sampled && stays {
-		p.sample(time.Since(started))
+		ended = time.Now()
+		in.pace.sample(ended.Sub(started))
 	}
 	next := c.answer(in, resp, err, stays)
 	returned = true
+	if sampled && stays {
+		c.flushHeld(ended)
+	}
 	switch {
 	case next == nil:
 	case stays:
@@ -155,4 +169,24 @@ func (c *Conn) serveQuick(in *inbound, p *pace) (stays bool) {
 		c.serve(next)
 	}
 	return stays
+}
+
+// flushHeld flushes, within a long batch of requests, what is held back for long. It
+// runs on the reader.
+func (c *Conn) flushHeld(now time.Time) {
+	r := &c.role
+	if r.held.IsZero() {
+		r.held = now
+	}
+	if now.Sub(r.held) < maxHeld {
+		return
+	}
+	r.held = now
+	c.mu.Lock()
+	c.out.holding = false
+	flush := c.mustFlush()
+	c.mu.Unlock()
+	if flush {
+		c.flush()
+	}
 }
