@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -54,10 +55,13 @@ func (call *Call) settle(outcome Outcome, resp Response, err error) {
 	}
 	switch {
 	case call.notify != nil:
-		if call.stop != nil {
-			call.stop()
+		notify := call.notify
+		watched := call.stop != nil && !call.stop() // by somebody who has woken up and may still look at it
+		if !call.givenUp && !watched {
+			*call = Call{}
+			goPool.Put(call)
 		}
-		call.notify(resp, err)
+		notify(resp, err)
 	case call.pooled:
 		call.done <- struct{}{}
 	default:
@@ -130,6 +134,9 @@ func (call *Call) Label() string {
 
 // Name is connection:tag:label, such as "ref:4:rq_type=3,0b101,3bs".
 func (call *Call) Name() string { return callName(call.conn.opts.Name, call.tag, call.Label()) }
+
+// goPool has the calls of Go that nobody knows any more.
+var goPool = sync.Pool{New: func() any { return new(Call) }}
 
 // newCall returns a call for Conn.Call to use. The pool is the connection's own,
 // since the channels in it belong to where they are made ([testing/synctest]).

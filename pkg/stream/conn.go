@@ -55,6 +55,7 @@ type Conn struct {
 
 // channel is the state of one channel.
 type channel struct {
+	conn    *Conn
 	number  uint64
 	handler Handler // nil: requests are refused
 	mux     *Mux    // handler, if it is one
@@ -64,19 +65,20 @@ type channel struct {
 	serving tagTable[inbound] // the peer's accepted requests
 }
 
-func (ch *channel) init(number uint64, h Handler) {
-	ch.number, ch.handler, ch.nextTag = number, h, firstTag
+func (ch *channel) init(c *Conn, number uint64, h Handler) {
+	ch.conn, ch.number, ch.handler, ch.nextTag = c, number, h, firstTag
 	if ch.mux, _ = h.(*Mux); ch.mux == nil && h != nil {
 		ch.own = new(pace)
 	}
 }
 
-// pace says how quick a type's handler is; nil: there is none.
-func (ch *channel) pace(typ uint64) *pace {
-	if ch.mux == nil {
-		return ch.own
+// route returns who serves a type, and how quickly; with a nil pace it cannot be
+// known.
+func (ch *channel) route(typ uint64) (Handler, *pace) {
+	if ch.mux != nil {
+		return ch.mux.route(typ)
 	}
-	return ch.mux.entry(typ).pace
+	return ch.handler, ch.own
 }
 
 // NewConn starts a connection over s: a bidirectional stream such as a
@@ -109,13 +111,13 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	if o.Observer != nil {
 		c.wants = o.Observer.Events()
 	}
-	c.ch0.init(0, o.Handler)
+	c.ch0.init(c, 0, o.Handler)
 	for number, h := range o.Channels {
 		if c.channels == nil {
 			c.channels = make(map[uint64]*channel, len(o.Channels))
 		}
 		ch := new(channel)
-		ch.init(number, h)
+		ch.init(c, number, h)
 		c.channels[number] = ch
 	}
 	c.dispatch.resume = make(chan struct{}, 1)

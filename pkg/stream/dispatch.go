@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -30,33 +31,27 @@ type dispatch struct {
 	stuck  time.Time     // since when they have been at their limit without one that ended; zero: they have not
 }
 
-// inbound is an accepted request. It is the parent of its handler's context, so
-// that accepting one takes one allocation.
+// inbound is an accepted request. It is used again for another one when it is
+// answered, so that nothing that outlives it may name it; its scope may.
 type inbound struct {
-	context.Context // the connection's
 	conn            *Conn
 	channel         *channel
 	tag, typ, flags uint64
 	size            int
-	queued          bool   // guarded by mu
-	turn            uint64 // of the reader, if it runs there
-	pace            *pace  // nil: there is no handler for its type
+	queued          bool // guarded by mu
+	handler         Handler
+	pace            *pace // of the handler
 	payload         *buffer
 	memory          int // taken of the budget
 	begun           time.Time
+	scope           *scope
 	ctx             context.Context // of the handler and of events
 }
 
-// Value finds the request itself, for RequestFromContext and call-backs.
-func (in *inbound) Value(key any) any {
-	if key == (requestKey{}) {
-		return in
-	}
-	return in.Context.Value(key)
-}
+var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
 
 func (in *inbound) request() Request {
-	r := Request{Type: in.typ, Flags: in.flags, Channel: in.channel.number, Conn: in.conn, Tag: in.tag}
+	r := in.scope.request()
 	if in.payload != nil {
 		r.Payload = in.payload.b
 	}
@@ -72,11 +67,12 @@ func (in *inbound) event(kind EventKind) Event {
 // inboundMemory is what a request is counted with while it is in flight.
 func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Payload)) }
 
-// letGo gives the request's memory back, once.
+// letGo gives the request's memory back, and itself.
 func (in *inbound) letGo() {
 	in.payload.release()
-	in.payload = nil
 	in.conn.opts.Budget.giveBack(in.memory)
+	*in = inbound{}
+	inboundPool.Put(in)
 }
 
 // accept takes a request that was read: it is handed to a handler, queued for
@@ -116,18 +112,18 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		c.observeQueued(c.base, answer)
 		return true
 	}
-	in := &inbound{
-		Context: c.base, conn: c, channel: ch, tag: p.Tag, typ: p.Type, flags: p.Flags, size: len(p.Payload), queued: true,
-		memory: inboundMemory(p),
-	}
-	in.ctx = in
+	in := inboundPool.Get().(*inbound)
+	in.conn, in.channel, in.tag, in.typ, in.flags = c, ch, p.Tag, p.Type, p.Flags
+	in.size, in.memory, in.queued = len(p.Payload), inboundMemory(p), true
+	in.handler, in.pace = ch.route(p.Type)
+	in.scope = c.in.newScope(ch, p)
+	in.ctx = in.scope
 	if c.wants != 0 {
 		in.begun = time.Now()
 	}
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
 	c.dispatch.bytes += in.size
-	in.pace = ch.pace(p.Type)
 	start := c.start(in)
 	room := c.sendRoom() // an answer must not wait on the reader
 	c.mu.Unlock()
@@ -139,7 +135,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	if c.wants.Has(EventRequestBegin) {
 		e := in.event(EventRequestBegin)
 		e.Conn, e.Time, e.Packet.Payload = c, in.begun, p.Payload
-		in.ctx = c.opts.Observer.Begin(in, e)
+		in.ctx = c.opts.Observer.Begin(in.scope, e)
 	}
 	if !start {
 		c.mu.Lock()
@@ -225,7 +221,7 @@ func (c *Conn) invoke(in *inbound) (resp Response, err error) {
 			c.observe(in.ctx, e)
 		}
 	}()
-	resp, err = in.channel.handler.Serve(in.ctx, in.request())
+	resp, err = in.handler.Serve(in.ctx, in.request())
 	exited = false
 	if err != nil {
 		// An error that cannot be looked at, such as a nil pointer, panics here,

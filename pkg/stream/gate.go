@@ -50,8 +50,8 @@ func (c *Conn) callBackRoom() bool {
 
 // inHandler says whether ctx is that of a handler of this connection.
 func (c *Conn) inHandler(ctx context.Context) bool {
-	in, ok := ctx.Value(requestKey{}).(*inbound)
-	return ok && in.conn == c
+	s := scopeOf(ctx)
+	return s != nil && s.channel.conn == c
 }
 
 // wake lets the first in each queue look again, and a paused reader. Called when

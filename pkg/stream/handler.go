@@ -107,15 +107,3 @@ func defaultLabel(typ, flags uint64, size int) string {
 	}
 	return b.String()
 }
-
-type requestKey struct{}
-
-// RequestFromContext returns the request that a handler's context belongs to, with its
-// connection and tag. It serves code below a handler, such as the functions
-// that [Method.Handle] registers, which are not given the request itself.
-func RequestFromContext(ctx context.Context) (Request, bool) {
-	if in, ok := ctx.Value(requestKey{}).(*inbound); ok {
-		return in.request(), true
-	}
-	return Request{}, false
-}

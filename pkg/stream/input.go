@@ -38,6 +38,7 @@ type input struct {
 
 	packets, bytes int // parsed since they were last counted
 	arrivals       []arrival
+	scopes         []scope // not used yet
 }
 
 func (in *input) init(tr *transport, o *Options, late func()) {

@@ -14,9 +14,18 @@ import (
 // The zero value is ready to use. Handle and Inline may be called while the mux
 // serves.
 type Mux struct {
-	mu    sync.Mutex                          // serialises registration
-	types atomic.Pointer[map[uint64]muxEntry] // the map is never changed, only replaced
+	mu    sync.Mutex               // serialises registration
+	types atomic.Pointer[muxTable] // never changed, only replaced
 }
+
+// muxTable is what is registered.
+type muxTable struct {
+	all map[uint64]*muxEntry
+	low []*muxEntry // those below lowTypes, by type
+}
+
+// lowTypes are request types that are found without a search.
+const lowTypes = 256
 
 type muxEntry struct {
 	name    string
@@ -56,27 +65,48 @@ func (m *Mux) add(typ uint64, e muxEntry) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	old := m.table()
-	if twice, dup := old[typ]; dup {
+	if twice := m.entry(typ); twice != nil {
 		panic(fmt.Sprintf("stream: request type %d is registered as %s and again as %s", typ, twice.name, e.name))
 	}
-	types := make(map[uint64]muxEntry, len(old)+1)
-	maps.Copy(types, old)
-	types[typ] = e
-	m.types.Store(&types)
+	t := muxTable{all: maps.Clone(m.table().all)}
+	if t.all == nil {
+		t.all = make(map[uint64]*muxEntry)
+	}
+	t.all[typ] = &e
+	for typ, e := range t.all {
+		if typ < lowTypes {
+			if typ >= uint64(len(t.low)) {
+				t.low = append(t.low, make([]*muxEntry, int(typ)+1-len(t.low))...)
+			}
+			t.low[typ] = e
+		}
+	}
+	m.types.Store(&t)
 }
 
-func (m *Mux) table() map[uint64]muxEntry {
-	if types := m.types.Load(); types != nil {
-		return *types
+func (m *Mux) table() *muxTable {
+	if t := m.types.Load(); t != nil {
+		return t
 	}
-	return nil
+	return new(muxTable)
+}
+
+// entry is what is registered for a type, or nil.
+func (m *Mux) entry(typ uint64) *muxEntry {
+	t := m.types.Load()
+	switch {
+	case t == nil:
+		return nil
+	case typ < uint64(len(t.low)):
+		return t.low[typ]
+	}
+	return t.all[typ]
 }
 
 // Names returns the registered types with their names.
 func (m *Mux) Names() map[uint64]string {
 	names := make(map[uint64]string)
-	for typ, e := range m.table() {
+	for typ, e := range m.table().all {
 		names[typ] = e.name
 	}
 	return names
@@ -92,19 +122,22 @@ var (
 // an error, so it is answered "exception during handler", as the Python package
 // does.
 func (m *Mux) Serve(ctx context.Context, req Request) (Response, error) {
-	e, ok := m.table()[req.Type]
-	if !ok {
+	e := m.entry(req.Type)
+	if e == nil {
 		return Response{}, fmt.Errorf("request type %d: %w", req.Type, errUnknownType)
 	}
 	return e.handler.Serve(ctx, req)
 }
 
-// entry is what is registered for a type, if anything.
-// A mux that is registered in another knows best.
-func (m *Mux) entry(typ uint64) muxEntry {
-	e := m.table()[typ]
-	if inner, ok := e.handler.(*Mux); ok {
-		return inner.entry(typ)
+// route returns who serves a type, and how quickly, which a mux that is registered in
+// another one knows best. With a nil pace nobody does, and Serve says so.
+func (m *Mux) route(typ uint64) (Handler, *pace) {
+	e := m.entry(typ)
+	if e == nil {
+		return m, nil
 	}
-	return e
+	if inner, ok := e.handler.(*Mux); ok {
+		return inner.route(typ)
+	}
+	return e.handler, e.pace
 }

@@ -49,8 +49,8 @@ func TestMuxServe(t *testing.T) {
 		if string(resp.Payload) != tt.want || !errors.Is(err, tt.err) {
 			t.Errorf("type %d: %q, %v; want %q, %v", tt.typ, resp.Payload, err, tt.want, tt.err)
 		}
-		if m.entry(tt.typ).pace.isInline() != tt.inline {
-			t.Errorf("type %d: inline %t, want %t", tt.typ, m.entry(tt.typ).pace.isInline(), tt.inline)
+		if _, p := m.route(tt.typ); p.isInline() != tt.inline {
+			t.Errorf("type %d: inline %t, want %t", tt.typ, p.isInline(), tt.inline)
 		}
 	}
 	want := map[uint64]string{0: "Zero", maxRequestType: "Last", 7: "Quick", 8: "Echo", 9: "Broken", 3: "Three", 4: "Four"}
@@ -68,7 +68,7 @@ func TestMuxZero(t *testing.T) {
 	if _, err := m.Serve(t.Context(), Request{Type: 5}); !errors.Is(err, errUnknownType) || !strings.Contains(err.Error(), "5") {
 		t.Errorf("%v, want an error that names type 5", err)
 	}
-	if len(m.Names()) != 0 || m.entry(5).pace.isInline() {
+	if h, p := m.route(5); len(m.Names()) != 0 || h != &m || p != nil {
 		t.Error("an empty mux knows something")
 	}
 }

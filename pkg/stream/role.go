@@ -123,21 +123,23 @@ func (c *Conn) watchTurns() {
 // handOver gives the role away before a handler waits for an answer over its own
 // connection, which nobody would read.
 func (c *Conn) handOver(ctx context.Context) {
-	if in, ok := ctx.Value(requestKey{}).(*inbound); ok && in.conn == c && in.turn != 0 {
-		c.takeRole(in.turn)
+	if s := scopeOf(ctx); s != nil && s.channel.conn == c && s.turn != 0 {
+		c.takeRole(s.turn)
 	}
 }
 
 // serveQuick runs the handler of an accepted request on the reader. It reports
 // whether this goroutine is still the reader.
 func (c *Conn) serveQuick(in *inbound) (stays bool) {
-	in.turn = c.beginTurn(in.pace)
+	pace := in.pace
+	turn := c.beginTurn(pace)
+	in.scope.turn = turn
 	returned := false
 	defer func() {
 		if returned {
 			return
 		}
-		stays := c.role.endTurn(in.turn)
+		stays := c.role.endTurn(turn)
 		if next := c.answer(in, Response{}, errHandlerExited, stays); next != nil {
 			go c.serve(next)
 		}
@@ -146,15 +148,15 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 		}
 	}()
 	var started, ended time.Time
-	sampled := in.turn/2%paceSample == 0
+	sampled := turn/2%paceSample == 0
 	if sampled {
 		started = time.Now()
 	}
 	resp, err := c.invoke(in)
-	stays = c.role.endTurn(in.turn)
+	stays = c.role.endTurn(turn)
 	if sampled && stays {
 		ended = time.Now()
-		in.pace.sample(ended.Sub(started))
+		pace.sample(ended.Sub(started))
 	}
 	next := c.answer(in, resp, err, stays)
 	returned = true

@@ -20,7 +20,7 @@ func quickly(t *testing.T, o Options) (*Conn, *peer) {
 		synctest.Wait()
 		p.take()
 	}
-	if pace := c.ch0.pace(0); !pace.quick.Load() {
+	if pace := c.ch0.own; !pace.quick.Load() {
 		t.Fatal("it has not proved to be quick")
 	}
 	p.send(ask(1<<20, 0, "now it runs on the reader"))
@@ -72,7 +72,7 @@ func TestRoleIsTaken(t *testing.T) {
 			time.Sleep(2 * quietTick)
 			synctest.Wait()
 			p.wants(ok(2, "before"), ok(4, "behind"))
-			if pace := c.ch0.pace(0); pace.quick.Load() {
+			if pace := c.ch0.own; pace.quick.Load() {
 				t.Error("it still counts as quick")
 			}
 			if s := c.Stats(); s.Serving != 1 {
@@ -207,7 +207,7 @@ func TestRoleUnderThieves(t *testing.T) {
 						return n
 					default:
 					}
-					pace := b.ch0.pace(0)
+					pace := b.ch0.own
 					pace.quick.Store(true) // so that there is always something to take
 					if turn := b.role.turn.Load(); turn%2 == 1 && b.takeRole(turn) {
 						n++

@@ -12,7 +12,7 @@ import (
 const (
 	// flushSize is how much may be queued before a flush no longer waits for
 	// others to add to it.
-	flushSize = 32 << 10
+	flushSize = 8 << 10
 	// writeChunk bounds one write, and so what a slow peer must take within
 	// Options.WriteTimeout for the connection to know that it takes anything.
 	writeChunk = 256 << 10

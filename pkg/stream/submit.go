@@ -60,7 +60,8 @@ func (c *Conn) Go(ctx context.Context, req Request, done func(Response, error)) 
 	if done == nil {
 		done = func(Response, error) {}
 	}
-	call := &Call{notify: done}
+	call := goPool.Get().(*Call)
+	call.notify = done
 	call.fill(c, &req)
 	if err := c.submit(ctx, call, req.Payload); err != nil {
 		done(Response{}, err)
@@ -123,19 +124,16 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
 	mustFlush := c.queuePacket(&p)
+	label, eventCtx := call.label, call.ctx // the call itself may be answered from here on, and gone
 	c.mu.Unlock()
 
 	if resume {
 		c.resumeReading()
 	}
-	if c.wants&(1<<EventCallSubmitted|1<<EventPacketQueued) != 0 {
-		if c.wants.Has(EventCallSubmitted) {
-			e := call.event(EventCallSubmitted)
-			e.Packet = p
-			c.observe(call.ctx, e)
-		}
-		c.observeQueued(call.ctx, p)
+	if c.wants.Has(EventCallSubmitted) {
+		c.observe(eventCtx, Event{Kind: EventCallSubmitted, Label: label, Packet: p, payload: len(payload)})
 	}
+	c.observeQueued(eventCtx, p)
 	if mustFlush {
 		c.flushAsCaller()
 	}
