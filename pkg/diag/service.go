@@ -41,8 +41,8 @@ type settings struct{ inline bool }
 
 // Inline lets the types that never block and take time only in proportion to
 // copying their payload (Echo, Reverse, Fail, Length, Text) run on the
-// connection's reader; see [stream.Mux.Inline]. Without it each request has a
-// goroutine of its own. Sleep, Hash and CallBack always have.
+// connection's reader from the first request on; see [stream.Mux.Inline]. Sleep, Hash
+// and CallBack never are declared so.
 func Inline() Option { return func(s *settings) { s.inline = true } }
 
 // Mux returns a mux that serves all types.

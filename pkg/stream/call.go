@@ -56,8 +56,9 @@ func (call *Call) settle(outcome Outcome, resp Response, err error) {
 	switch {
 	case call.notify != nil:
 		notify := call.notify
-		watched := call.stop != nil && !call.stop() // by somebody who has woken up and may still look at it
-		if !call.givenUp && !watched {
+		// It is used again, unless its context has ended: then whoever gives it up
+		// is about to look at it, or has, and the table names it still.
+		if call.stop == nil || call.stop() {
 			*call = Call{}
 			goPool.Put(call)
 		}

@@ -61,10 +61,12 @@ func Text(s string) Response {
 
 // Handler serves requests.
 //
-// Serve is called in a goroutine of the request's own, concurrently with itself
-// up to Options.MaxHandlers times for each connection, and may block; it may
-// call over req.Conn and wait for the answer. ctx ends when the connection ends.
-// The payload of the request is valid until Serve returns. The payload of the
+// Serve is called concurrently with itself up to Options.MaxHandlers times for each
+// connection, and may block; it may call over req.Conn and wait for the answer, with
+// ctx. It has a goroutine of the request's own, or, where a type has always returned
+// within microseconds, the connection's reader, whose work another goroutine takes over
+// should it wait this time after all. ctx ends when the connection ends, and may be
+// kept. The payload of the request is valid until Serve returns. The payload of the
 // response is copied when Serve returns, so it may be a part of the request's.
 //
 // An error is answered not ok with the text "exception during handler": nothing

@@ -87,7 +87,7 @@ func (c *Conn) Shutdown(ctx context.Context) error {
 // Close ends the connection at once: calls in flight fail, handlers' contexts
 // end, requests accepted and not answered stay so. It does not wait for
 // handlers. The stream itself is left to whoever gave it. It always returns nil.
-// Observers, inline handlers and functions given to Go must not call it.
+// Observers and functions given to Go must not call it.
 func (c *Conn) Close() error {
 	c.end(ReasonClosed, ErrClosed)
 	<-c.done

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +15,13 @@ import (
 )
 
 // No test may leave a goroutine of the engine behind.
+// TestMain lets handlers run on the reader from the first request on, if
+// PKTSVC_EAGER is set.
 func TestMain(m *testing.M) {
 	buffersHeld = new(atomic.Int64)
+	if os.Getenv("PKTSVC_EAGER") != "" {
+		paceStreak, roleWarmUp = 1, 1
+	}
 	goleak.VerifyTestMain(m)
 }
 

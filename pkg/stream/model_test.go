@@ -105,7 +105,7 @@ func (c *modelCounts) report(t *testing.T, operations int) {
 // modelOptions are the same on both sides but for what is drawn.
 var (
 	modelWriteTimeout = 10 * time.Second
-	modelReadTimeout  = 20 * time.Second
+	modelReadTimeout  = 10 * time.Second // shorter than a pause, whose rejections would be the rest of half a packet
 	modelMaxAge       = time.Hour
 )
 

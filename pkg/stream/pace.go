@@ -13,7 +13,7 @@ const (
 )
 
 // paceStreak is how many quick runs in a row a type needs to run on the reader; four
-// times as many with each time that it had to leave it again.
+// times as many with each time that it had to leave it again. A variable for tests.
 var paceStreak int32 = 256
 
 // pace is how quick the handler of a request type is. All connections that it serves

@@ -291,3 +291,39 @@ func TestThePeerIsGone(t *testing.T) {
 		finished(t, c, ReasonWriteError, io.ErrClosedPipe)
 	})
 }
+
+// A call of Go that was given up is not used for another while its late answer may
+// still come.
+func TestGoAfterGivingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := scripted(t, Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		type end struct {
+			resp Response
+			err  error
+		}
+		ends := make([]chan end, 2)
+		for i, ctx := range []context.Context{ctx, t.Context()} {
+			ended := make(chan end, 2)
+			ends[i] = ended
+			c.Go(ctx, Request{}, func(resp Response, err error) { ended <- end{resp, err} })
+			cancel()
+			synctest.Wait()
+		}
+		if got := <-ends[0]; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("the first ended with %v", got.err)
+		}
+		p.send(ok(2, "late"))
+		synctest.Wait()
+		if len(ends[1]) != 0 {
+			t.Fatalf("the second got the first's answer: %v", <-ends[1])
+		}
+		p.send(ok(3, "own"))
+		synctest.Wait()
+		if got := <-ends[1]; string(got.resp.Payload) != "own" || got.err != nil {
+			t.Errorf("the second got %q, %v", got.resp.Payload, got.err)
+		}
+		c.Close()
+	})
+}

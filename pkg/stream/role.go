@@ -19,14 +19,16 @@ const (
 	busyTick  = 500 * time.Microsecond
 	quietTick = 2 * time.Millisecond
 	busyTurns = 64 // turns in a tick that are many
-	// roleWarmUp is how many requests must come before the watch is set up for a
-	// connection: where they come seldom, a goroutine costs less than a timer.
-	roleWarmUp = 8
 	// paceSample is how many runs there are for each that is timed.
 	paceSample = 16
 	// maxHeld is how long answers are held back to be flushed with others.
 	maxHeld = 100 * time.Microsecond
 )
+
+// roleWarmUp is how many requests must come before the watch is set up for a
+// connection: where they come seldom, a goroutine costs less than a timer. A
+// variable for tests.
+var roleWarmUp = 8
 
 // errRoleLost ends the read loop of a goroutine that is no longer the reader.
 var errRoleLost = errors.New("another goroutine reads on")

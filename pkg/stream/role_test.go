@@ -245,3 +245,53 @@ func TestRoleUnderThieves(t *testing.T) {
 		})
 	}
 }
+
+// What is answered in a long batch does not wait for its end.
+func TestAnswersAreNotHeldForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const took = 10 * time.Microsecond
+		m := new(Mux)
+		m.Inline(0, "Echo", HandlerFunc(func(_ context.Context, req Request) (Response, error) {
+			time.Sleep(took)
+			return Response{}, nil
+		}))
+		c, p := scripted(t, Options{Handler: m})
+		var batch []Packet
+		for tag := range uint64(100) {
+			batch = append(batch, ask(2+tag, 0, ""))
+		}
+		p.send(batch...)
+		for i := range 4 {
+			time.Sleep(maxHeld + 2*paceSample*took)
+			synctest.Wait()
+			if len(p.take()) == 0 && i < 2 {
+				t.Errorf("nothing has come in the %d. part", i+1)
+			}
+		}
+		if s := c.Stats(); s.ResponsesSent != 100 {
+			t.Errorf("%+v", s)
+		}
+		c.Close()
+	})
+}
+
+// Nor does it wait for those who lose the role one after the other.
+func TestAnswersAreNotHeldByOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m := new(Mux)
+		m.Inline(0, "Odd", odd(release))
+		c, p := scripted(t, Options{Handler: m})
+		p.send(ask(2, 0, "before"), ask(3, 0, "wait"), ask(4, 0, "wait"), ask(5, 0, "behind"))
+		time.Sleep(2*quietTick + quietTick/2)
+		synctest.Wait()
+		p.wants(ok(2, "before"))
+		time.Sleep(2 * quietTick)
+		synctest.Wait()
+		p.wants(ok(5, "behind"))
+		close(release)
+		synctest.Wait()
+		p.wants(ok(3, "wait"), ok(4, "wait"))
+		c.Close()
+	})
+}

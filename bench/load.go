@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Result is one run.
+type Result struct {
+	Peer         string  `json:"peer"`
+	Cell         cell    `json:"cell"`
+	Round        int     `json:"round"`
+	Ops          float64 `json:"ops_s"`
+	P50          float64 `json:"p50_us"`
+	P99          float64 `json:"p99_us"`
+	P999         float64 `json:"p999_us"`
+	ClientCPU    float64 `json:"client_cpu_us_op"`
+	ServerCPU    float64 `json:"server_cpu_us_op"`
+	ClientAllocs float64 `json:"client_allocs_op"`
+	ServerAllocs float64 `json:"server_allocs_op"`
+	ClientBytes  float64 `json:"client_bytes_op"`
+	ServerMiB    float64 `json:"server_peak_mib"`
+	Err          string  `json:"err,omitempty"`
+}
+
+// phase of a run, the same for all callers of the process.
+var phase atomic.Int32
+
+const (
+	warming = iota
+	measuring
+	stopping
+)
+
+// measureOne starts a server, loads it and prints the result.
+func measureOne(o options, w io.Writer) error {
+	p, err := lookup(o.peer)
+	if err != nil {
+		return err
+	}
+	s, err := startServer(o)
+	if err != nil {
+		return err
+	}
+	result, err := load(o, p, s)
+	if err := errors.Join(err, s.stop()); err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(result)
+}
+
+func load(o options, p Peer, s *serving) (Result, error) {
+	result := Result{Peer: o.peer, Cell: cell{Size: o.size, Callers: o.callers, Conns: o.conns}}
+	a := asking{failed: make(chan error, 1)}
+	if err := a.start(o, p, s.addr); err != nil {
+		return result, err
+	}
+	time.Sleep(o.warm)
+	stop, err := profile(o.clientProfile)
+	if err != nil {
+		return result, err
+	}
+	defer stop()
+	server0, err := s.usage()
+	if err != nil {
+		return result, err
+	}
+	client0, began := ownUsage(), time.Now()
+	phase.Store(measuring)
+	time.Sleep(o.duration)
+	phase.Store(stopping)
+	took, client1 := time.Since(began), ownUsage()
+	server1, err := s.usage()
+	if err != nil {
+		return result, err
+	}
+	if err := a.wait(); err != nil {
+		return result, err
+	}
+	all := new(histogram)
+	for _, r := range a.recs {
+		all.merge(&r.histogram)
+	}
+	if all.n == 0 {
+		return result, errors.New("no call was completed")
+	}
+	n := float64(all.n)
+	result.Ops = n / took.Seconds()
+	result.P50, result.P99, result.P999 = all.quantile(.5), all.quantile(.99), all.quantile(.999)
+	result.ClientCPU, result.ServerCPU = (client1.CPU-client0.CPU)/n, (server1.CPU-server0.CPU)/n
+	result.ClientAllocs, result.ServerAllocs = float64(client1.Mallocs-client0.Mallocs)/n, float64(server1.Mallocs-server0.Mallocs)/n
+	result.ClientBytes, result.ServerMiB = float64(client1.Bytes-client0.Bytes)/n, server1.PeakMiB
+	return result, nil
+}
+
+// asking is all callers.
+type asking struct {
+	recs    []*Recorder
+	callers sync.WaitGroup
+	failed  chan error // the first error while they are not to stop
+}
+
+// start starts them.
+func (a *asking) start(o options, p Peer, addr string) error {
+	for range o.conns {
+		if piper, ok := p.(Piper); ok {
+			a.add(func(rec *Recorder) error { return piper.Pipe(addr, o.callers, o.size, rec) })
+			continue
+		}
+		newCall, err := p.Dial(addr, o.callers)
+		if err != nil {
+			return err
+		}
+		for range o.callers {
+			call, req := newCall(), bytes.Repeat([]byte{byte(len(a.recs))}, o.size)
+			for i := range min(8, o.size) {
+				req[i] = byte(len(a.recs) >> i)
+			}
+			a.add(func(rec *Recorder) error { return askInALoop(call, req, rec) })
+		}
+	}
+	return nil
+}
+
+func (a *asking) add(f func(*Recorder) error) {
+	rec := new(Recorder)
+	a.recs = append(a.recs, rec)
+	a.callers.Go(func() {
+		if err := f(rec); err != nil && !rec.Stopped() {
+			select {
+			case a.failed <- err:
+			default:
+			}
+		}
+	})
+}
+
+// wait waits until all have stopped.
+func (a *asking) wait() error {
+	stopped := make(chan struct{})
+	go func() { a.callers.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second):
+		return errors.New("callers do not stop")
+	}
+	select {
+	case err := <-a.failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+var errWrongEcho = errors.New("what came back is not what was sent")
+
+// askInALoop checks that what comes back are the caller's own bytes.
+func askInALoop(call Call, req []byte, rec *Recorder) error {
+	t := now()
+	for !rec.Stopped() {
+		resp, err := call(req)
+		if err != nil {
+			return err
+		}
+		if len(resp) != len(req) || !bytes.Equal(resp[:min(16, len(req))], req[:min(16, len(req))]) {
+			return errWrongEcho
+		}
+		t1 := now()
+		rec.Add(t1 - t)
+		t = t1
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+// Command bench measures RPC libraries side by side: a unary echo of raw bytes
+// between two processes on loopback, one peer per file.
+//
+//	bench -peer pktsvc -size 16 -callers 64      one run, one line of JSON
+//	bench -matrix -out results.jsonl             all peers on all cells, interleaved
+//	bench -report results.jsonl -into DIR        table and plot from such lines
+package main
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options of one run, the same for the client's and the server's process.
+type options struct {
+	peer          string
+	size          int // bytes of a payload
+	callers       int // of each connection
+	conns         int
+	duration      time.Duration // measured
+	warm          time.Duration // before it
+	clientProfile string
+	serverProfile string
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	var o options
+	flag.StringVar(&o.peer, "peer", "pktsvc", "peer of a single run (see -list)")
+	flag.IntVar(&o.size, "size", 16, "bytes of a payload")
+	flag.IntVar(&o.callers, "callers", 64, "callers of each connection")
+	flag.IntVar(&o.conns, "conns", 1, "connections")
+	flag.DurationVar(&o.duration, "duration", time.Second, "measured time")
+	flag.DurationVar(&o.warm, "warm", 300*time.Millisecond, "time before it")
+	flag.StringVar(&o.clientProfile, "client-profile", "", "write the client's CPU profile to this file")
+	flag.StringVar(&o.serverProfile, "server-profile", "", "write the server's CPU profile to this file")
+	serve := flag.Bool("serve", false, "be the server's process")
+	list := flag.Bool("list", false, "list the peers")
+	matrix := flag.Bool("matrix", false, "measure all -peers on all -cells, interleaved")
+	names := flag.String("peers", "", "comma-separated peers of -matrix (default: all)")
+	cells := flag.String("cells", defaultCells, "comma-separated cells of -matrix, SIZExCALLERSxCONNECTIONS; with a p behind on one CPU")
+	rounds := flag.Int("rounds", 3, "rounds of -matrix")
+	out := flag.String("out", "", "file for the results of -matrix, as lines of JSON")
+	report := flag.String("report", "", "comma-separated files of results to report on")
+	into := flag.String("into", ".", "directory for the report")
+	flag.Parse()
+
+	switch {
+	case *list:
+		for _, name := range slices.Sorted(maps.Keys(peers)) {
+			fmt.Println(name)
+		}
+		return nil
+	case *report != "":
+		return writeReport(strings.Split(*report, ","), *into)
+	case *matrix:
+		m := matrixRun{options: o, peers: slices.Sorted(maps.Keys(peers)), rounds: *rounds, out: *out}
+		if *names != "" {
+			m.peers = strings.Split(*names, ",")
+		}
+		for _, spec := range strings.Split(*cells, ",") {
+			c, err := parseCell(spec)
+			if err != nil {
+				return err
+			}
+			m.cells = append(m.cells, c)
+		}
+		return m.run()
+	case *serve:
+		return serveProcess(o)
+	default:
+		return measureOne(o, os.Stdout)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// matrixRun measures every peer on every cell, round by round and one after the
+// other, so that the machine's moods fall on all of them alike.
+type matrixRun struct {
+	options options
+	peers   []string
+	cells   []cell
+	rounds  int
+	out     string // a file; empty: standard output
+}
+
+// runLimit is how long one run may take beyond what it measures.
+const runLimit = 30 * time.Second
+
+func (m matrixRun) run() (err error) {
+	var w io.Writer = os.Stdout
+	if m.out != "" {
+		f, err := os.Create(m.out)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		w = f
+	}
+	total, done := 0, 0
+	for _, c := range m.cells {
+		for _, peer := range m.peers {
+			if c.suits(peer) {
+				total += m.rounds
+			}
+		}
+	}
+	for round := range m.rounds {
+		for _, c := range m.cells {
+			for i := range m.peers {
+				peer := m.peers[(i+round)%len(m.peers)] // another one is the first in each round
+				if !c.suits(peer) {
+					continue
+				}
+				r := m.one(peer, c)
+				r.Peer, r.Cell, r.Round = peer, c, round
+				if err := json.NewEncoder(w).Encode(r); err != nil {
+					return err
+				}
+				done++
+				if m.out != "" {
+					fmt.Printf("%4d of %d: %-26s %-22s %10.0f calls/s %s\n", done, total, c, peer, r.Ops, r.Err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// one measures in a process of its own.
+func (m matrixRun) one(peer string, c cell) (r Result) {
+	self, err := os.Executable()
+	if err != nil {
+		return Result{Err: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), m.options.warm+m.options.duration+runLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, self, "-peer", peer, "-size", fmt.Sprint(c.Size), "-callers", fmt.Sprint(c.Callers),
+		"-conns", fmt.Sprint(c.Conns), "-duration", m.options.duration.String(), "-warm", m.options.warm.String())
+	out, err := output(cmd, c.Pinned)
+	if err == nil {
+		err = json.Unmarshal(out, &r)
+	}
+	if err != nil {
+		text := err.Error()
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			text = cmp.Or(string(exit.Stderr), text)
+		}
+		return Result{Err: text}
+	}
+	return r
+}
