@@ -4,6 +4,8 @@ GO        ?= go
 FUZZTIME  ?= 30s
 BENCHTIME ?= 1s
 SOAK      ?= 1h
+ROUNDS    ?= 3
+BASE      ?= main
 
 # What an image is stamped with: there is no .git in its build.
 VERSION           ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -64,6 +66,16 @@ vulncheck: ## look for known vulnerabilities in what is called
 .PHONY: bench
 bench: ## run the micro-benchmarks of the engine
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./pkg/stream
+
+.PHONY: bench-compare
+bench-compare: ## the micro-benchmarks of the engine against those of revision BASE (main)
+	GO=$(GO) ./bench/compare $(BASE)
+
+.PHONY: bench-peers
+bench-peers: ## compare with other RPC libraries, ROUNDS (3) of 4 min, and report in docs/peers.md
+	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .
+	bench/bin/bench -matrix -rounds $(ROUNDS) -out bench/bin/results.jsonl
+	bench/bin/bench -report bench/bin/results.jsonl -into docs
 
 .PHONY: dashboards
 dashboards: ## generate the Grafana dashboards and check them (needs Node)

@@ -4,22 +4,18 @@ package main
 //
 //	rawtcp     one connection per caller, ping-pong of size bytes
 //	rawpipe    tagged frames, pipelined and batched, echoed by one goroutine
-//	rawpipe-go the same, echoed by a goroutine per frame
 
 import (
 	"bufio"
 	"encoding/binary"
 	"io"
 	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
 func init() {
 	register("rawtcp", rawTCP{})
 	register("rawpipe", rawPipe{})
-	register("rawpipe-go", rawPipe{spawn: true})
 }
 
 type rawTCP struct{}
@@ -62,15 +58,11 @@ func (rawTCP) Dial(addr string, callers int) (func() Call, error) {
 }
 
 // rawPipe frames are: length u32, tag u32, payload.
-type rawPipe struct{ spawn bool }
+type rawPipe struct{}
 
-func (p rawPipe) Serve(ready func(string)) error {
+func (rawPipe) Serve(ready func(string)) error {
 	return serveConns(ready, func(c net.Conn) {
 		br, bw := bufio.NewReaderSize(c, 64<<10), bufio.NewWriterSize(c, 64<<10)
-		if p.spawn {
-			echoSpawn(br, bw)
-			return
-		}
 		buf := make([]byte, 1<<20)
 		for {
 			if _, err := io.ReadFull(br, buf[:8]); err != nil {
@@ -86,39 +78,6 @@ func (p rawPipe) Serve(ready func(string)) error {
 			}
 		}
 	})
-}
-
-// echoSpawn starts a goroutine per frame; the last of a burst flushes.
-func echoSpawn(br *bufio.Reader, bw *bufio.Writer) {
-	var mu sync.Mutex
-	var inflight atomic.Int64
-	pool := sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
-	var hdr [8]byte
-	for {
-		if _, err := io.ReadFull(br, hdr[:]); err != nil {
-			return
-		}
-		n := 8 + int(binary.LittleEndian.Uint32(hdr[:]))
-		bp := pool.Get().(*[]byte)
-		if cap(*bp) < n {
-			*bp = make([]byte, n)
-		}
-		b := (*bp)[:n]
-		copy(b, hdr[:])
-		if _, err := io.ReadFull(br, b[8:]); err != nil {
-			return
-		}
-		inflight.Add(1)
-		go func() {
-			mu.Lock()
-			bw.Write(b)
-			if inflight.Add(-1) == 0 {
-				bw.Flush()
-			}
-			mu.Unlock()
-			pool.Put(bp)
-		}()
-	}
 }
 
 func (rawPipe) Dial(string, int) (func() Call, error) { panic("a Piper has no callers") }
