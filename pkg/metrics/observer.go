@@ -138,14 +138,13 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 	if role == stream.RoleServer && e.Outcome == stream.OutcomeLost {
 		return // how long the peer stayed says nothing about the service
 	}
-	seconds := e.Duration.Seconds()
 	if m.traceID != nil {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
-			s.duration.ObserveWithExemplar(seconds, prometheus.Labels{exemplarLabel: id})
+			s.duration.observeTrace(e.Duration, id)
 			return
 		}
 	}
-	s.duration.Observe(seconds)
+	s.duration.observe(e.Duration)
 }
 
 const exemplarLabel = "trace_id"

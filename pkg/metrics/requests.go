@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -14,7 +12,7 @@ const numRoles = int(stream.RoleServer) + 1
 type requests struct {
 	total    *prometheus.CounterVec
 	rejected *prometheus.CounterVec
-	duration *prometheus.HistogramVec
+	duration *durationVec
 
 	types map[uint64]*typeSeries
 	other *typeSeries
@@ -27,21 +25,7 @@ type typeSeries [numRoles]requestSeries
 type requestSeries struct {
 	outcomes   [stream.NumOutcomes]prometheus.Counter
 	rejections [stream.NumRejectReasons]prometheus.Counter // role server only
-	duration   histogram
-}
-
-// histogram is what a child of a HistogramVec can do.
-type histogram interface {
-	prometheus.Observer
-	prometheus.ExemplarObserver
-}
-
-// durationBuckets reach from what a call within one machine takes to the usual
-// time limit of a caller. Native histograms are kept beside them.
-var durationBuckets = []float64{
-	10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6,
-	1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3,
-	1, 2.5, 5, 10, 30,
+	duration   *durations
 }
 
 func (r *requests) init(types map[uint64]string) {
@@ -51,17 +35,10 @@ func (r *requests) init(types map[uint64]string) {
 	r.rejected = counters("pktsvc_requests_rejected_total",
 		"Requests of peers that were not answered ok, by type and reason.",
 		"type", "reason")
-	r.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "pktsvc_request_duration_seconds",
-		Help: "Time from the beginning of a request to its outcome: role client from the call to the answer, " +
+	r.duration = newDurationVec("pktsvc_request_duration_seconds",
+		"Time from the beginning of a request to its outcome: role client from the call to the answer, "+
 			"role server from its acceptance to its queued response. Those of a server that were rejected before they were accepted, or lost with their connection, have none.",
-		Buckets:                         durationBuckets,
-		NativeHistogramBucketFactor:     1.1,
-		NativeHistogramMaxBucketNumber:  160,
-		NativeHistogramMinResetDuration: time.Hour,
-		NativeHistogramMaxExemplars:     10,
-		NativeHistogramExemplarTTL:      5 * time.Minute,
-	}, []string{"type", "role"})
+		"type", "role")
 	r.other = r.bind(otherType)
 	r.types = make(map[uint64]*typeSeries, len(types))
 	for typ, name := range types {
@@ -80,7 +57,7 @@ func (r *requests) bind(name string) *typeSeries {
 		for o := stream.OutcomePending + 1; o < stream.NumOutcomes; o++ {
 			s[i].outcomes[o] = r.total.WithLabelValues(name, role, o.String())
 		}
-		s[i].duration = r.duration.WithLabelValues(name, role).(histogram)
+		s[i].duration = r.duration.with(name, role)
 	}
 	return s
 }

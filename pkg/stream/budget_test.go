@@ -122,6 +122,7 @@ func TestBudgetDropsLargePackets(t *testing.T) {
 				}
 				p.sendPacket(ask(8, 0, "next"))
 				p.expect(append(c.want, ok(8, "next"))...)
+				synctest.Wait() // packets are counted at the end of a read
 				if s := conn.Stats(); s.PacketsReceived != 2 || s.BytesReceived != uint64(len(wire(c.packet))+len(wire(ask(8, 0, "next")))) {
 					t.Errorf("%+v", s)
 				}

@@ -19,6 +19,7 @@ type Call struct {
 	tag     uint64 // set before the call is given out
 	start   uint64 // where its packet begins in the stream that is sent
 	begun   time.Time
+	waited  time.Duration   // to be queued
 	ctx     context.Context // of its events
 
 	buf []byte // the caller's buffer, the engine's until the call ends
@@ -39,18 +40,23 @@ type Call struct {
 }
 
 // settle gives the call its outcome and tells whoever waits. The caller has the
-// right to settle it, and holds no lock. The call is not touched afterwards.
-func (call *Call) settle(outcome Outcome, resp Response, err error) {
+// right to settle it, and holds no lock. The call is not touched afterwards. at is
+// when that came to be; zero: now.
+func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error) {
 	c := call.conn
 	call.outcome, call.resp, call.err = outcome, resp, err
 	if c.wants.Has(EventCallDone) {
 		e := call.event(EventCallDone)
 		e.Outcome, e.Err, e.Size = outcome, err, len(resp.Payload)
-		if re := (*Error)(nil); outcome == OutcomeRejected && errors.As(err, &re) {
-			e.Size = len(re.Payload)
+		if outcome == OutcomeRejected {
+			if re, ok := errors.AsType[*Error](err); ok {
+				e.Size = len(re.Payload)
+			}
 		}
-		e.Time = time.Now()
-		e.Duration = e.Time.Sub(call.begun)
+		if e.Time = at; at.IsZero() {
+			e.Time = time.Now()
+		}
+		e.Duration, e.Waited = e.Time.Sub(call.begun), call.waited
 		c.observe(call.ctx, e)
 	}
 	switch {

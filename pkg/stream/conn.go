@@ -20,6 +20,7 @@ import (
 type Conn struct {
 	opts   Options // frozen
 	wants  EventSet
+	valuer Valuer // the observer, if it is one
 	opened time.Time
 	tr     *transport
 
@@ -110,6 +111,8 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	c.base, c.cancel = context.WithCancel(o.BaseContext)
 	if o.Observer != nil {
 		c.wants = o.Observer.Events()
+		c.valuer, _ = o.Observer.(Valuer)
+		c.in.timed = c.wants != 0
 	}
 	c.ch0.init(c, 0, o.Handler)
 	for number, h := range o.Channels {

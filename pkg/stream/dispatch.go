@@ -42,8 +42,9 @@ type inbound struct {
 	handler         Handler
 	pace            *pace // of the handler
 	payload         *buffer
-	memory          int // taken of the budget
-	begun           time.Time
+	memory          int       // taken of the budget
+	begun           time.Time // when it had come, if somebody observes
+	waited          time.Duration
 	scope           *scope
 	ctx             context.Context // of the handler and of events
 }
@@ -119,7 +120,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	in.scope = c.in.newScope(ch, p)
 	in.ctx = in.scope
 	if c.wants != 0 {
-		in.begun = time.Now()
+		in.begun = c.in.at
 	}
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
@@ -137,6 +138,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		e.Conn, e.Time, e.Packet.Payload = c, in.begun, p.Payload
 		in.ctx = c.opts.Observer.Begin(in.scope, e)
 	}
+	in.scope.begun = true
 	if !start {
 		c.mu.Lock()
 		if start = c.start(in); !start { // else others have ended meanwhile
@@ -182,8 +184,9 @@ func (c *Conn) serve(in *inbound) {
 	for in != nil {
 		var started time.Time
 		learns := in.pace.learns()
-		if learns {
+		if learns || c.wants.Has(EventRequestDone) {
 			started = time.Now()
+			in.waited = started.Sub(in.begun)
 		}
 		resp, err := c.invoke(in)
 		if learns {
@@ -314,8 +317,9 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error, lost bool) {
 	if c.wants.Has(EventRequestDone) {
 		e := in.event(EventRequestDone)
-		e.Time = time.Now()
-		e.Duration = e.Time.Sub(in.begun)
+		e.Duration = time.Since(in.begun)
+		e.Time = in.begun.Add(e.Duration) // one look at the clock
+		e.Waited = in.waited
 		e.Err = err
 		switch {
 		case lost:

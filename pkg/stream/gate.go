@@ -76,17 +76,17 @@ func (g *gate) wakeAll() {
 	}
 }
 
-// waitForCall waits until a call may be queued, if it must. mu is held at entry
-// and at return, not in between.
-func (c *Conn) waitForCall(ctx context.Context) error {
+// waitForCall waits until a call may be queued, if it must, and says whether it had
+// to. mu is held at entry and at return, not in between.
+func (c *Conn) waitForCall(ctx context.Context) (waited bool, err error) {
 	if len(c.gate.calls) == 0 && c.callRoom() {
-		return nil
+		return false, nil
 	}
 	l, room := &c.gate.calls, c.callRoom
 	if c.inHandler(ctx) {
 		l, room = &c.gate.callBacks, c.callBackRoom
 	}
-	return c.waitTurn(ctx, l, room, func() error { return c.refusal(ctx) })
+	return true, c.waitTurn(ctx, l, room, func() error { return c.refusal(ctx) })
 }
 
 // waitForAnswer waits until a handler's response may be queued, or the

@@ -36,6 +36,9 @@ type input struct {
 	watched bool          // the timer runs
 	partial atomic.Int64  // bytes there of a packet whose rest is awaited; for others to read
 
+	timed bool      // at is wanted
+	at    time.Time // when the last bytes came
+
 	packets, bytes int // parsed since they were last counted
 	arrivals       []arrival
 	scopes         []scope // not used yet
@@ -165,6 +168,9 @@ func (in *input) fill(need int) error {
 		}
 	}
 	if n > 0 {
+		if in.timed {
+			in.at = time.Now()
+		}
 		return nil // an error will come again
 	}
 	return err

@@ -380,6 +380,6 @@ func (c *Conn) failCalls(list []*Call, sent uint64, cause error) {
 	for _, call := range list {
 		err := call.fail(OutcomeLost, cause)
 		err.Sent = call.start < sent
-		call.settle(OutcomeLost, Response{}, err)
+		call.settle(time.Time{}, OutcomeLost, Response{}, err)
 	}
 }

@@ -51,13 +51,13 @@ const (
 	EventRequestBegin    // a request was accepted and waits for a handler [LATER]; see Observer.Begin
 	EventRequestStarted  // its handler starts [==> RUNRQ, ==> HANDL]; Duration waited
 	EventRequestHandled  // its handler ended [<== HANDL]; Err, Duration of the handler
-	EventRequestDone     // its one outcome: ok, rejected (Rejection, Err) or lost; Duration since begin, Size of the response
+	EventRequestDone     // its one outcome: ok, rejected (Rejection, Err) or lost; Duration since begin, Waited, Size of the response
 	EventRequestRejected // a request was rejected instead of accepted; Rejection
 	EventRequestDropped  // a request came after our EOF and cannot be answered
 
 	EventCallBegin     // a call begins; see Observer.Begin
 	EventCallSubmitted // it has a tag and is queued for sending
-	EventCallDone      // its one outcome; Duration since begin, Err, Size of the response
+	EventCallDone      // its one outcome; Duration since begin, Waited, Err, Size of the response
 	EventCallLate      // the answer came to a call that was given up, and was dropped
 	EventCallUnknown   // a response matched no request, and was dropped
 
@@ -153,7 +153,10 @@ type Event struct {
 	Rejection RejectReason
 	Err       error
 	Duration  time.Duration
-	Size      int // bytes
+	// Waited is the part of Duration until the handler started, or until the call was
+	// queued for sending; 0 where nothing stood in the way.
+	Waited time.Duration
+	Size   int // bytes
 
 	payload int // bytes of the request's payload, also when it is not there any more
 }
@@ -165,6 +168,17 @@ func (e Event) Name() string {
 		label = defaultLabel(e.Packet.Type, e.Packet.Flags, max(e.payload, len(e.Packet.Payload)))
 	}
 	return callName(e.Conn.Name(), e.Packet.Tag, label)
+}
+
+// Valuer is an [Observer] from which the contexts of handlers also have values. What
+// Begin would have to put into the context of every request, whether or not somebody
+// looks, costs nothing this way.
+type Valuer interface {
+	// Value returns the value of a key for a request, which has no payload here, or
+	// nil. It is asked for what neither a context that Begin returned nor the
+	// connection's knows, once Begin has returned, and at any time, also after the
+	// request has ended. It must not block.
+	Value(req Request, key any) any
 }
 
 // Observers combines several observers into one that calls them in order. Nil
@@ -215,4 +229,16 @@ func (os observers) Observe(ctx context.Context, e Event) {
 			o.Observe(ctx, e)
 		}
 	}
+}
+
+// Value asks those that have values, in order.
+func (os observers) Value(req Request, key any) any {
+	for _, o := range os {
+		if v, ok := o.Observer.(Valuer); ok {
+			if value := v.Value(req, key); value != nil {
+				return value
+			}
+		}
+	}
+	return nil
 }

@@ -223,7 +223,7 @@ func (c *Conn) settleArrivals() {
 				c.observe(a.call.ctx, e)
 			}
 		default:
-			a.call.answered(&a.packet)
+			a.call.answered(&a.packet, c.in.at)
 		}
 		*a = arrival{}
 	}
@@ -235,20 +235,20 @@ func (c *Conn) settleArrivals() {
 	}
 }
 
-// answered settles the call with a response, whose payload is copied.
-func (call *Call) answered(p *Packet) {
+// answered settles the call with a response that came at a time. Its payload is copied.
+func (call *Call) answered(p *Packet, at time.Time) {
 	payload := call.buf[:0]
 	if len(p.Payload) > cap(payload) {
 		payload = make([]byte, 0, len(p.Payload))
 	}
 	payload = append(payload, p.Payload...)
 	if p.OK {
-		call.settle(OutcomeOK, Response{Flags: p.Flags, Payload: payload}, nil)
+		call.settle(at, OutcomeOK, Response{Flags: p.Flags, Payload: payload}, nil)
 		return
 	}
 	err := call.fail(OutcomeRejected, nil)
 	err.Remote, err.Sent, err.Flags, err.Payload = true, true, p.Flags, payload
-	call.settle(OutcomeRejected, Response{}, err)
+	call.settle(at, OutcomeRejected, Response{}, err)
 }
 
 // endBatch does what is done once for all packets of a read: it settles

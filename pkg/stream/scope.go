@@ -12,6 +12,7 @@ type scope struct {
 	channel         *channel
 	tag, typ, flags uint64
 	turn            uint64 // of the reader, if the handler began there
+	begun           bool   // Observer.Begin has returned
 }
 
 // scopeSlab is how many scopes are made at once where many requests come.
@@ -45,12 +46,17 @@ func (s *scope) Err() error { return s.base().Err() }
 
 type requestKey struct{}
 
-// Value finds the scope itself, for RequestFromContext and call-backs.
+// Value finds the scope itself, for RequestFromContext and call-backs, what the
+// connection's context has, and what the observer knows.
 func (s *scope) Value(key any) any {
 	if key == (requestKey{}) {
 		return s
 	}
-	return s.base().Value(key)
+	value := s.base().Value(key)
+	if valuer := s.channel.conn.valuer; value == nil && valuer != nil && s.begun {
+		value = valuer.Value(s.request(), key)
+	}
+	return value
 }
 
 // scopeOf returns the scope of the handler to which ctx was given, or nil.

@@ -103,14 +103,20 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		c.mu.Unlock()
 		return c.refuse(call, OutcomeRefused, err)
 	}
-	if call.notify != nil && c.out.notifying {
-		// On the reader, or at the same time: nobody waits.
-	} else if err := c.waitForCall(ctx); err != nil { // may let go of mu and take it again
-		c.mu.Unlock()
-		if ctx.Err() != nil {
-			return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
+	if call.notify == nil || !c.out.notifying { // else on the reader, or at the same time: nobody waits
+		waited, err := c.waitForCall(ctx) // may let go of mu and take it again
+		if waited && !call.begun.IsZero() {
+			call.waited = time.Since(call.begun)
 		}
-		return c.refuse(call, OutcomeRefused, err)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			c.mu.Unlock()
+			return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
+		default:
+			c.mu.Unlock()
+			return c.refuse(call, OutcomeRefused, err)
+		}
 	}
 	p.Tag = ch.nextTag
 	ch.nextTag++
@@ -219,7 +225,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	}
 	err := call.fail(ctxOutcome(cause), cause)
 	err.Sent = true // what is queued is not taken back
-	call.settle(err.Outcome, Response{}, err)
+	call.settle(time.Time{}, err.Outcome, Response{}, err)
 	c.mu.Lock()
 	c.life.givingUp--
 	c.maybeDone()

@@ -10,6 +10,9 @@ import (
 // whether it is sampled. Where it is not there is nothing to look up, and the
 // trace is empty. It serves exemplars.
 func TraceID(ctx context.Context) (traceID string, sampled bool) {
+	if ctx.Value(requestKey{}) == unrecorded {
+		return "", false // which is known without asking for a span
+	}
 	if s := trace.SpanContextFromContext(ctx); s.IsSampled() && s.HasTraceID() {
 		return s.TraceID().String(), true
 	}

@@ -59,8 +59,7 @@ func New(o Options) *Observer {
 	}
 	t := &Observer{
 		events: stream.Events(
-			stream.EventRequestBegin, stream.EventRequestStarted, stream.EventRequestDone,
-			stream.EventCallBegin, stream.EventCallSubmitted, stream.EventCallDone,
+			stream.EventRequestBegin, stream.EventRequestDone, stream.EventCallBegin, stream.EventCallDone,
 		),
 		tracer:     o.Provider.Tracer(scopeName, trace.WithSchemaURL(schemaURL)),
 		types:      make(map[uint64]*method, len(o.Types)),
@@ -91,12 +90,9 @@ func (t *Observer) Begin(ctx context.Context, e stream.Event) context.Context {
 	m := t.method(e.Packet.Type)
 	start := ctx
 	if t.provider != nil {
-		d := t.provider.decide(ctx, m, kind)
+		d := t.provider.decide(ctx, m, kind, &e)
 		if d.result.Decision == sdktrace.Drop {
-			if kind == trace.SpanKindServer && !d.parent.IsValid() {
-				return withUnsampled(ctx, d.traceID)
-			}
-			return ctx
+			return ctx // where the handler finds that decision by Value
 		}
 		kept := d // so that d itself need not be allocated for requests that are dropped
 		start = context.WithValue(ctx, decisionKey{}, &kept)
@@ -146,19 +142,27 @@ func (t *Observer) describe(m *method, e *stream.Event) []attribute.KeyValue {
 
 // Observe adds to the span of a request, and ends it.
 func (t *Observer) Observe(ctx context.Context, e stream.Event) {
-	r := requestOf(ctx, &e)
-	if r == nil {
-		return
-	}
-	switch e.Kind {
-	case stream.EventCallSubmitted:
-		r.span.AddEvent(eventQueued, trace.WithTimestamp(e.Time), trace.WithAttributes(number(keyTag, e.Packet.Tag)))
-	case stream.EventRequestStarted:
-		r.span.AddEvent(eventStarted, trace.WithTimestamp(e.Time), trace.WithAttributes(keyWaited.Float64(e.Duration.Seconds())))
-	case stream.EventCallDone, stream.EventRequestDone:
+	if r := requestOf(ctx, &e); r != nil {
 		r.finish(&e)
 	}
 }
+
+// Value gives the handlers of requests that are not recorded a span that says so, so
+// that what they begin is not recorded either ([stream.Valuer]).
+func (t *Observer) Value(req stream.Request, key any) any {
+	switch {
+	case t.provider == nil || t.events == 0:
+		return nil
+	case key == requestKey{}:
+		return unrecorded
+	case key == spanKey:
+		return &unsampled{traceID: t.provider.traceID(req.Conn, req.Channel, req.Tag)}
+	}
+	return nil
+}
+
+// unrecorded stands for all requests that are not recorded.
+var unrecorded = new(request)
 
 // request is the context of a request whose span is recorded.
 type request struct {
@@ -184,20 +188,14 @@ func (r *request) Value(key any) any {
 // handler it was made.
 func requestOf(ctx context.Context, e *stream.Event) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
-	if r == nil || r.conn != e.Conn || r.channel != e.Packet.Channel {
+	if r == nil || r == unrecorded || r.conn != e.Conn || r.channel != e.Packet.Channel {
 		return nil
 	}
-	switch e.Kind {
-	case stream.EventCallSubmitted, stream.EventCallDone:
-		if r.kind != trace.SpanKindClient {
-			return nil
-		}
-	default:
-		if r.kind != trace.SpanKindServer || r.tag != e.Packet.Tag {
-			return nil
-		}
+	if e.Kind == stream.EventCallDone && r.kind == trace.SpanKindClient ||
+		e.Kind == stream.EventRequestDone && r.kind == trace.SpanKindServer && r.tag == e.Packet.Tag {
+		return r
 	}
-	return r
+	return nil
 }
 
 // finish ends the span with what is known at the end.
@@ -219,7 +217,19 @@ func (r *request) finish(e *stream.Event) {
 	if end.IsZero() {
 		end = time.Now()
 	}
+	r.stage(e, end.Add(e.Waited-e.Duration))
 	r.span.End(trace.WithTimestamp(end))
+}
+
+// stage notes when the request got on: where it waited until then, if it did.
+func (r *request) stage(e *stream.Event, at time.Time) {
+	switch {
+	case e.Outcome == stream.OutcomeRefused: // it never got so far
+	case r.kind == trace.SpanKindClient:
+		r.span.AddEvent(eventQueued, trace.WithTimestamp(at), trace.WithAttributes(number(keyTag, e.Packet.Tag), keyWaited.Float64(e.Waited.Seconds())))
+	default:
+		r.span.AddEvent(eventStarted, trace.WithTimestamp(at), trace.WithAttributes(keyWaited.Float64(e.Waited.Seconds())))
+	}
 }
 
 // errorType is the low-cardinality name of a failure.

@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"strings"
 
@@ -57,6 +58,7 @@ type Provider struct {
 	sdk     *sdktrace.TracerProvider // nil: not enabled
 	sampler sdktrace.Sampler
 	export  *export
+	seeds   [2]maphash.Seed // of the identities of traces
 }
 
 // Asked reports whether the environment asks for spans: OTEL_TRACES_EXPORTER
@@ -114,6 +116,7 @@ func NewProvider(ctx context.Context, o ProviderOptions) (*Provider, error) {
 	return &Provider{
 		sampler: sampler,
 		export:  export,
+		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		sdk: sdktrace.NewTracerProvider(
 			sdktrace.WithSpanProcessor(export),
 			sdktrace.WithResource(newResource(ctx, o)),

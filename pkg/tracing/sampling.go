@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // decision is what the sampler said about a request, before a span exists. It
@@ -32,10 +35,15 @@ func decided(ctx context.Context) *decision {
 }
 
 // decide asks the sampler about a request.
-func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind) decision {
+func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) decision {
 	d := decision{parent: trace.SpanContextFromContext(ctx)}
-	if d.traceID = d.parent.TraceID(); !d.traceID.IsValid() {
-		d.traceID = newTraceID()
+	switch {
+	case d.parent.HasTraceID():
+		d.traceID = d.parent.TraceID()
+	case kind == trace.SpanKindServer:
+		d.traceID = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
+	default:
+		d.traceID = newTraceID() // a call has no tag yet
 	}
 	d.result = p.sampler.ShouldSample(sdktrace.SamplingParameters{
 		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kind, Attributes: m.attrs,
@@ -79,22 +87,44 @@ func newSpanID() (id trace.SpanID) {
 	return id
 }
 
-// withUnsampled returns a context whose spans belong to a trace that is not
-// recorded.
-func withUnsampled(ctx context.Context, id trace.TraceID) context.Context {
-	return trace.ContextWithSpan(ctx, &unsampled{traceID: id, spanID: newSpanID()})
+// traceID is that of a request of a peer, as long as it has no parent: the same
+// whenever it is asked for, so that nobody has to keep it.
+func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) (id trace.TraceID) {
+	request := struct {
+		conn         *stream.Conn
+		opened       int64 // an address may be used again
+		channel, tag uint64
+	}{conn, conn.Opened().UnixNano(), channel, tag}
+	binary.BigEndian.PutUint64(id[:8], maphash.Comparable(p.seeds[0], request))
+	binary.BigEndian.PutUint64(id[8:], maphash.Comparable(p.seeds[1], request)|1) // as in newTraceID
+	return id
 }
 
 // unsampled stands for the span of a request that is not recorded.
 type unsampled struct {
 	noop.Span
 	traceID trace.TraceID
-	spanID  trace.SpanID
 }
 
 func (s *unsampled) SpanContext() trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.traceID, SpanID: s.spanID})
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.traceID, SpanID: trace.SpanID(s.traceID[8:])})
 }
+
+// spanKey is the key under which contexts have their spans. The API keeps it to
+// itself, but looks it up.
+var spanKey = func() any {
+	var seen keySeen
+	_ = trace.SpanFromContext(&seen)
+	return seen.key
+}()
+
+// keySeen is a context that notes for what it is asked.
+type keySeen struct {
+	context.Context
+	key any
+}
+
+func (k *keySeen) Value(key any) any { k.key = key; return nil }
 
 const (
 	envSampler    = "OTEL_TRACES_SAMPLER"

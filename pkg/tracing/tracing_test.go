@@ -355,7 +355,7 @@ func TestIDs(t *testing.T) {
 	if traceID, spanID, ok := IDs(ctx); !ok || traceID != sc.TraceID().String() || spanID != sc.SpanID().String() {
 		t.Errorf("IDs: %q, %q, %t", traceID, spanID, ok)
 	}
-	for name, ctx := range map[string]context.Context{"none": t.Context(), "unsampled": withUnsampled(t.Context(), newTraceID())} {
+	for name, ctx := range map[string]context.Context{"none": t.Context(), "unsampled": trace.ContextWithSpan(t.Context(), &unsampled{traceID: newTraceID()})} {
 		if id, ok := TraceID(ctx); ok || id != "" {
 			t.Errorf("%s: TraceID: %q, %t", name, id, ok)
 		}
