@@ -49,7 +49,11 @@ func TestPacketTraceOfOneConnection(t *testing.T) {
 	echo(t, followed, "before")
 	echo(t, other, "before")
 	var all listing
-	r.getJSON(t, "/connz?state=open", &all)
+	eventually(t, "what was sent is accounted for", func() bool { // which is behind its events
+		all = listing{}
+		r.getJSON(t, "/connz?state=open", &all)
+		return all.Connections[0].Stats.Sent > 0 && all.Connections[1].Stats.Sent > 0
+	})
 	name := all.Connections[0].Name
 
 	if code, body := r.put(t, "/log/trace?conn="+name+"&on=true"); code != 200 || !strings.Contains(body, name) {
@@ -57,7 +61,10 @@ func TestPacketTraceOfOneConnection(t *testing.T) {
 	}
 	echo(t, followed, "traced")
 	echo(t, other, "not traced")
-	eventually(t, "the packets are logged", func() bool { return logs.FilterMessage("packet_written").Len() == 1 })
+	eventually(t, "the packets are logged", func() bool { return logs.FilterMessage("flushed").Len() == 1 }) // the last of its lines
+	if logs.FilterMessage("packet_written").Len() != 1 {
+		t.Error("not one packet was written")
+	}
 	for _, line := range logs.All() {
 		if line.ContextMap()["conn"] != name {
 			t.Errorf("a line about another connection: %v", line)

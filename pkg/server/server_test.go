@@ -189,6 +189,7 @@ type listing struct {
 		Name, State, Peer, Listener, Reason, Cause string
 		Stats                                      struct {
 			Requests int `json:"requests_received"`
+			Sent     int `json:"bytes_sent"`
 			Serving  int
 		}
 	}
