@@ -15,10 +15,12 @@ import (
 
 const (
 	// A handler is looked at after busyTick while many run, else after quietTick,
-	// and has lost the role when it is still the same one then.
+	// and has lost the role when it is still the same one then. Many and few are
+	// counted for a quietTick; a turn is counted at its beginning and at its end.
 	busyTick  = 500 * time.Microsecond
 	quietTick = 2 * time.Millisecond
-	busyTurns = 64 // turns in a tick that are many
+	manyTurns = 2 * 128
+	fewTurns  = 2 * 8 // with fewer the watch costs more than goroutines
 	// paceSample is how many runs there are for each that is timed.
 	paceSample = 16
 	// maxHeld is how long answers are held back to be flushed with others.
@@ -49,7 +51,10 @@ type role struct {
 
 	current *pace       // of the handler that runs: written by the reader before its turn
 	watch   *time.Timer // likewise; nil until it is needed
-	seen    uint64      // owned by the watch: the turn at its last look
+
+	// Owned by the watch.
+	seen uint64        // the turn at its last look
+	tick time.Duration // since then
 }
 
 // mayRun says whether a handler may run on the reader now. It runs on the reader.
@@ -79,7 +84,7 @@ func (c *Conn) beginTurn(p *pace) uint64 {
 	r.current = p
 	turn := r.turn.Add(1)
 	if !r.watching.Load() && r.watching.CompareAndSwap(false, true) {
-		r.seen = turn - 1
+		r.seen, r.tick = turn-1, quietTick
 		r.watch.Reset(quietTick)
 	}
 	return turn
@@ -102,24 +107,25 @@ func (c *Conn) takeRole(turn uint64) bool {
 }
 
 // watchTurns looks whether the same handler runs as at the last look. It runs as
-// long as there are any.
+// long as there are some.
 func (c *Conn) watchTurns() {
 	r := &c.role
 	turn := r.turn.Load()
-	tick := quietTick
-	switch turns := turn - r.seen; {
+	turns := (turn - r.seen) * uint64(quietTick/r.tick)
+	r.tick = quietTick
+	switch {
 	case turns == 0 && turn%2 == 1:
 		c.takeRole(turn)
-	case turns == 0:
+	case turns < fewTurns && turn%2 == 0:
 		r.watching.Store(false)
 		if r.turn.Load() == turn || !r.watching.CompareAndSwap(false, true) {
 			return
 		}
-	case turns >= busyTurns:
-		tick = busyTick
+	case turns >= manyTurns:
+		r.tick = busyTick
 	}
 	r.seen = turn
-	r.watch.Reset(tick)
+	r.watch.Reset(r.tick)
 }
 
 // handOver gives the role away before a handler waits for an answer over its own
