@@ -63,6 +63,24 @@ func (b *buffer) release() {
 	}
 }
 
+// emptied returns the buffer without what is in it; nil is fine.
+func (b *buffer) emptied() *buffer {
+	if b != nil {
+		b.b = b.b[:0]
+	}
+	return b
+}
+
+// atLeast returns an empty buffer with room for n bytes: b, which is empty or nil, or
+// another one in its place.
+func (b *buffer) atLeast(n int) *buffer {
+	if b != nil && cap(b.b) >= n {
+		return b
+	}
+	b.release()
+	return newBuffer(n)
+}
+
 // grow makes room for n more bytes.
 func (b *buffer) grow(n int) {
 	if cap(b.b)-len(b.b) >= n {

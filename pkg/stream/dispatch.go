@@ -53,7 +53,7 @@ var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
 
 func (in *inbound) request() Request {
 	r := in.scope.request()
-	if in.payload != nil {
+	if in.size > 0 {
 		r.Payload = in.payload.b
 	}
 	return r
@@ -74,6 +74,36 @@ func (in *inbound) letGo() {
 	in.conn.opts.Budget.giveBack(in.memory)
 	*in = inbound{}
 	inboundPool.Put(in)
+}
+
+// newInbound returns an inbound to use, which may have an empty buffer. It is called by
+// the reader.
+func (in *input) newInbound() *inbound {
+	if r := in.aside; r != nil {
+		in.aside = nil
+		return r
+	}
+	return inboundPool.Get().(*inbound)
+}
+
+// putAside keeps a request that was answered on the reader, for the next one of the same
+// batch.
+func (in *input) putAside(r *inbound) {
+	if in.aside != nil {
+		r.letGo()
+		return
+	}
+	r.conn.opts.Budget.giveBack(r.memory)
+	*r = inbound{conn: r.conn, payload: r.payload.emptied()}
+	in.aside = r
+}
+
+// dropAside lets go of it.
+func (in *input) dropAside() {
+	if in.aside != nil {
+		in.aside.letGo()
+		in.aside = nil
+	}
 }
 
 // accept takes a request that was read: it is handed to a handler, queued for
@@ -113,7 +143,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		c.observeQueued(c.base, answer)
 		return true
 	}
-	in := inboundPool.Get().(*inbound)
+	in := c.in.newInbound()
 	in.conn, in.channel, in.tag, in.typ, in.flags = c, ch, p.Tag, p.Type, p.Flags
 	in.size, in.memory, in.queued = len(p.Payload), inboundMemory(p), true
 	in.handler, in.pace = ch.route(p.Type)
@@ -130,7 +160,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	c.mu.Unlock()
 
 	if in.size > 0 {
-		in.payload = newBuffer(in.size)
+		in.payload = in.payload.atLeast(in.size)
 		in.payload.b = append(in.payload.b, p.Payload...)
 	}
 	if c.wants.Has(EventRequestBegin) {
@@ -234,41 +264,55 @@ func (c *Conn) invoke(in *inbound) (resp Response, err error) {
 	return resp, err
 }
 
-// response makes the packet that answers in, and says why it is not ok.
-func (c *Conn) response(in *inbound, resp Response, err error) (p Packet, reason RejectReason, cause error) {
-	p = Packet{Kind: KindResponse, OK: true, Channel: in.channel.number, Tag: in.tag, Flags: resp.Flags, Payload: resp.Payload}
-	failed := Packet{Kind: KindResponse, Channel: p.Channel, Tag: p.Tag, Payload: payloadFailed}
+// response fills in the packet that answers in, which is empty, and says why it is not
+// ok.
+func (c *Conn) response(p *Packet, in *inbound, resp *Response, err error) (RejectReason, error) {
+	p.Kind, p.OK, p.Channel, p.Tag = KindResponse, true, in.channel.number, in.tag
+	p.Flags, p.Payload = resp.Flags, resp.Payload
+	reason := RejectNone
 	if err != nil {
-		rejection := (*Rejection)(nil)
-		panicked := (*PanicError)(nil)
-		switch {
-		case errors.As(err, &rejection) && rejection != nil:
-			reason = RejectDeclined
-			p.OK, p.Flags, p.Payload = false, rejection.Flags, rejection.Payload
-		case errors.As(err, &panicked):
-			return failed, RejectPanic, err
-		case errors.Is(err, errUnknownType):
-			return failed, RejectUnknownType, err
-		case errors.Is(err, errUndecodable):
-			return failed, RejectUndecodable, err
-		default:
-			return failed, RejectHandler, err
+		p.OK = false
+		if reason = p.failed(err); reason != RejectDeclined {
+			return reason, err
 		}
 	}
 	if verr := p.validate(); verr != nil {
-		return failed, RejectResult, verr
+		p.OK, p.Flags, p.Payload = false, 0, payloadFailed
+		return RejectResult, verr
 	}
-	if n := p.bodyLen(); n > c.opts.MaxPacket {
-		return failed, RejectResult, fmt.Errorf("a response of %d bytes is over Options.MaxPacket, %d", n, c.opts.MaxPacket)
+	if n := p.over(c.opts.MaxPacket); n > 0 {
+		p.OK, p.Flags, p.Payload = false, 0, payloadFailed
+		return RejectResult, fmt.Errorf("a response of %d bytes is over Options.MaxPacket, %d", n, c.opts.MaxPacket)
 	}
-	return p, reason, err
+	return reason, err
+}
+
+// failed makes the response one to a handler's error, and says which kind that is.
+func (p *Packet) failed(err error) RejectReason {
+	rejection := (*Rejection)(nil)
+	if errors.As(err, &rejection) && rejection != nil {
+		p.Flags, p.Payload = rejection.Flags, rejection.Payload
+		return RejectDeclined
+	}
+	p.Flags, p.Payload = 0, payloadFailed
+	panicked := (*PanicError)(nil)
+	switch {
+	case errors.As(err, &panicked):
+		return RejectPanic
+	case errors.Is(err, errUnknownType):
+		return RejectUnknownType
+	case errors.Is(err, errUndecodable):
+		return RejectUndecodable
+	}
+	return RejectHandler
 }
 
 // answer queues the one response to in, frees its tag, and returns the next
 // request that waits for a handler; nil if there is none. On the reader (inline)
 // it does not wait for room, which accept has seen to.
 func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next *inbound) {
-	p, reason, err := c.response(in, resp, err)
+	var p Packet
+	reason, err := c.response(&p, in, &resp, err)
 	c.mu.Lock()
 	if !inline && (len(c.gate.answers) > 0 || !c.sendRoom()) {
 		c.opts.Budget.force(len(p.Payload)) // it is held as long as the peer likes
@@ -306,8 +350,17 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	}
 	c.reportDone(in, &p, reason, err, lost)
 	c.observeControls()
-	in.letGo() // p may have shared the payload until here
-	if flush {
+	// p may have shared the payload until here.
+	if inline {
+		c.in.putAside(in)
+	} else {
+		in.letGo()
+	}
+	switch {
+	case !flush:
+	case inline:
+		c.flush()
+	default:
 		c.flushAsCaller()
 	}
 	return next

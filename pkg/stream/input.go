@@ -39,9 +39,12 @@ type input struct {
 	timed bool      // at is wanted
 	at    time.Time // when the last bytes came
 
-	packets, bytes int // parsed since they were last counted
+	packet         Packet // the last one; it is overwritten by the next
+	packets, bytes int    // parsed since they were last counted
 	arrivals       []arrival
-	scopes         []scope // not used yet
+	woken          bool     // callers were, who are likely to ask again at once
+	scopes         []scope  // not used yet
+	aside          *inbound // kept for the next request of the batch, or nil
 }
 
 func (in *input) init(tr *transport, o *Options, late func()) {

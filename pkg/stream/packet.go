@@ -100,30 +100,46 @@ func (p Packet) AppendBinary(dst []byte) ([]byte, error) {
 	return p.append(dst), nil
 }
 
-// head returns what stands before the payload. EOF and ERQ have fixed numbers,
-// whatever the packet's fields say.
-func (p *Packet) head() (tag, word, channel, wireType uint64, isRequest bool) {
-	tag, channel = p.Tag, p.Channel
+// header is what stands before the payload.
+type header struct {
+	tag, word, channel, wireType uint64
+	isRequest                    bool // it has a wireType
+}
+
+// header returns the numbers of the packet. EOF and ERQ have fixed ones, whatever the
+// packet's fields say.
+func (p *Packet) header() header {
+	h := header{tag: p.Tag, channel: p.Channel}
 	switch p.Kind {
 	case KindResponse:
-		word = p.Flags << 3
+		h.word = p.Flags << 3
 		if p.OK {
-			word |= 1 << 2
+			h.word |= 1 << 2
 		}
-	case KindEOF, KindEndRequests:
-		tag, channel, word, isRequest = tagEOF, 0, wordRequest, true
-		if p.Kind == KindEndRequests {
-			tag = tagERQ
-		}
+	case KindEOF:
+		h = header{tag: tagEOF, word: wordRequest, isRequest: true}
+	case KindEndRequests:
+		h = header{tag: tagERQ, word: wordRequest, isRequest: true}
 	case KindEnd:
-		word, isRequest = p.Flags<<2|wordRequest, true
+		h.word, h.isRequest = p.Flags<<2|wordRequest, true
 	default:
-		word, wireType, isRequest = p.Flags<<2|wordRequest, p.Type+1, true
+		h.word, h.wireType, h.isRequest = p.Flags<<2|wordRequest, p.Type+1, true
 	}
-	if channel != 0 {
-		word |= wordChannel
+	if h.channel != 0 {
+		h.word |= wordChannel
 	}
-	return tag, word, channel, wireType, isRequest
+	return h
+}
+
+func (h *header) len() int {
+	n := uintLen(h.tag) + uintLen(h.word)
+	if h.channel != 0 {
+		n += uintLen(h.channel)
+	}
+	if h.isRequest {
+		n += uintLen(h.wireType)
+	}
+	return n
 }
 
 // payload is what is sent of p.Payload: nothing with EOF and ERQ.
@@ -136,30 +152,34 @@ func (p *Packet) payload() []byte {
 
 // bodyLen is the number that is announced as the packet's length.
 func (p *Packet) bodyLen() int {
-	tag, word, channel, wireType, isRequest := p.head()
-	n := uintLen(tag) + uintLen(word) + len(p.payload())
-	if channel != 0 {
-		n += uintLen(channel)
+	h := p.header()
+	return h.len() + len(p.payload())
+}
+
+// over returns the length of the packet if that is over a limit, else 0.
+func (p *Packet) over(limit int) int {
+	if len(p.Payload) <= limit-maxHeaderBytes {
+		return 0
 	}
-	if isRequest {
-		n += uintLen(wireType)
+	if n := p.bodyLen(); n > limit {
+		return n
 	}
-	return n
+	return 0
 }
 
 // append encodes a packet that was validated.
 func (p *Packet) append(dst []byte) []byte {
-	tag, word, channel, wireType, isRequest := p.head()
-	dst = AppendUint(dst, uint64(p.bodyLen()))
-	dst = AppendUint(dst, tag)
-	dst = AppendUint(dst, word)
-	if channel != 0 {
-		dst = AppendUint(dst, channel)
+	h, payload := p.header(), p.payload()
+	dst = AppendUint(dst, uint64(h.len()+len(payload)))
+	dst = AppendUint(dst, h.tag)
+	dst = AppendUint(dst, h.word)
+	if h.channel != 0 {
+		dst = AppendUint(dst, h.channel)
 	}
-	if isRequest {
-		dst = AppendUint(dst, wireType)
+	if h.isRequest {
+		dst = AppendUint(dst, h.wireType)
 	}
-	return append(dst, p.payload()...)
+	return append(dst, payload...)
 }
 
 // maxHeaderBytes is the most that length, tag, flag word, channel and type take
@@ -177,65 +197,63 @@ func ParsePacket(b []byte, limit int) (p Packet, n, need int, err error) {
 	if limit <= 0 {
 		limit = DefaultMaxPacket
 	}
-	limit = min(limit, math.MaxInt-maxUintBytes) // so that the end can be counted
-	size, head, uerr := ConsumeUint(b)
-	if uerr != nil {
-		if errors.Is(uerr, errUintShort) {
-			return Packet{}, 0, len(b) + 1, nil
+	n, need, err = p.parse(b, min(limit, math.MaxInt-maxUintBytes)) // so that the end can be counted
+	return p, n, need, err
+}
+
+// parse is ParsePacket without its defaults. It writes to p only a whole packet.
+func (p *Packet) parse(b []byte, limit int) (n, need int, err error) {
+	size, head, err := ConsumeUint(b)
+	if err != nil {
+		if errors.Is(err, errUintShort) {
+			return 0, len(b) + 1, nil
 		}
-		return Packet{}, 0, 0, &ProtocolError{Field: "length", Problem: uerr.Error()}
+		return 0, 0, &ProtocolError{Field: "length", Problem: err.Error()}
 	}
 	if size > uint64(limit) {
-		return Packet{}, 0, 0, &ProtocolError{
+		return 0, 0, &ProtocolError{
 			Field: "length", Kind: ProtocolOversize,
 			Problem: fmt.Sprintf("a packet of %d bytes is announced, the limit is %d", size, limit),
 		}
 	}
 	end := head + int(size)
 	if end > len(b) {
-		return Packet{}, 0, end, nil
+		return 0, end, nil
 	}
-	if err := parseBody(&p, b[head:end:end]); err != nil {
-		return Packet{}, 0, 0, err
+	if err := p.parseBody(b[head:end:end]); err != nil {
+		return 0, 0, err
 	}
-	return p, end, 0, nil
+	return end, 0, nil
 }
 
 // parseBody decodes the body of a packet, all that follows the length.
-func parseBody(p *Packet, body []byte) error {
-	field := func(name string) (uint64, error) {
-		v, n, err := ConsumeUint(body)
-		if err == nil {
-			body = body[n:]
-			return v, nil
-		}
-		if errors.Is(err, errUintShort) {
-			return 0, &ProtocolError{Field: name, Problem: "the body ends before or inside it"}
-		}
-		return 0, &ProtocolError{Field: name, Problem: err.Error()}
-	}
-	tag, err := field("tag")
+func (p *Packet) parseBody(body []byte) error {
+	tag, n, err := ConsumeUint(body)
 	if err != nil {
-		return err
+		return fieldError("tag", err)
 	}
-	word, err := field("flag word")
+	body = body[n:]
+	word, n, err := ConsumeUint(body)
 	if err != nil {
-		return err
+		return fieldError("flag word", err)
 	}
+	body = body[n:]
 	var channel uint64
 	if word&wordChannel != 0 {
-		if channel, err = field("channel"); err != nil {
-			return err
+		if channel, n, err = ConsumeUint(body); err != nil {
+			return fieldError("channel", err)
 		}
+		body = body[n:]
 	}
 	if word&wordRequest == 0 {
 		*p = Packet{Kind: KindResponse, OK: word>>2&1 == 1, Channel: channel, Tag: tag, Flags: word >> 3, Payload: body}
 		return nil
 	}
-	wireType, err := field("request type")
+	wireType, n, err := ConsumeUint(body)
 	if err != nil {
-		return err
+		return fieldError("request type", err)
 	}
+	body = body[n:]
 	*p = Packet{Kind: KindRequest, Channel: channel, Tag: tag, Flags: word >> 2, Type: wireType - 1, Payload: body}
 	if wireType == 0 {
 		p.Type = 0
@@ -249,6 +267,14 @@ func parseBody(p *Packet, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// fieldError says which number of a packet's body cannot be read.
+func fieldError(name string, err error) error {
+	if errors.Is(err, errUintShort) {
+		return &ProtocolError{Field: name, Problem: "the body ends before or inside it"}
+	}
+	return &ProtocolError{Field: name, Problem: err.Error()}
 }
 
 // Equal reports whether p and q have the same fields and payload bytes. A nil

@@ -87,8 +87,9 @@ func (c *Conn) readLoop() error {
 func (c *Conn) parseAll() (need int, err error) {
 	in := &c.in
 	in.discard()
+	p := &in.packet
 	for {
-		p, n, need, err := ParsePacket(in.unread(), c.opts.MaxPacket)
+		n, need, err := p.parse(in.unread(), c.opts.MaxPacket)
 		if err != nil {
 			if pe := (*ProtocolError)(nil); errors.As(err, &pe) {
 				pe.Offset = in.offset
@@ -96,6 +97,7 @@ func (c *Conn) parseAll() (need int, err error) {
 			return 0, err
 		}
 		if n == 0 {
+			p.Payload = nil // it may have the read buffer
 			return need, nil
 		}
 		in.start += n
@@ -104,16 +106,16 @@ func (c *Conn) parseAll() (need int, err error) {
 		in.packets++
 		in.bytes += n
 		if c.wants.Has(EventPacketReceived) {
-			c.observe(c.base, Event{Kind: EventPacketReceived, Packet: p, Size: n})
+			c.observe(c.base, Event{Kind: EventPacketReceived, Packet: *p, Size: n})
 		}
 		switch p.Kind {
 		case KindResponse:
-			in.arrivals = append(in.arrivals, arrival{packet: p})
+			in.arrivals = append(in.arrivals, arrival{packet: *p})
 			if len(in.arrivals) == maxArrivals {
 				c.settleArrivals()
 			}
 		case KindRequest:
-			if !c.accept(&p) {
+			if !c.accept(p) {
 				return 0, errRoleLost
 			}
 		case KindEndRequests:
@@ -121,11 +123,11 @@ func (c *Conn) parseAll() (need int, err error) {
 			c.life.peerRequestsEnded = true
 			c.mu.Unlock()
 			if c.wants.Has(EventPeerEndRequests) {
-				c.observe(c.base, Event{Kind: EventPeerEndRequests, Packet: p})
+				c.observe(c.base, Event{Kind: EventPeerEndRequests, Packet: *p})
 			}
 		default: // EOF, or a malformed end, which is taken as one
 			if c.wants.Has(EventPeerEOF) {
-				c.observe(c.base, Event{Kind: EventPeerEOF, Packet: p})
+				c.observe(c.base, Event{Kind: EventPeerEOF, Packet: *p})
 			}
 			return 0, errPeerEOF
 		}
@@ -143,7 +145,7 @@ func (c *Conn) unaffordable(size int) error {
 		return err // it was read before
 	}
 	var p Packet
-	if err := parseBody(&p, body[head:]); err != nil { // all but the payload is there
+	if err := p.parseBody(body[head:]); err != nil { // all but the payload is there
 		return err
 	}
 	if p.Kind == KindResponse {
@@ -181,7 +183,7 @@ func (c *Conn) settleArrivals() {
 	if len(list) == 0 {
 		return
 	}
-	notifying := false
+	notifying, waking := false, false
 	c.mu.Lock()
 	for i := range list {
 		a := &list[i]
@@ -194,7 +196,11 @@ func (c *Conn) settleArrivals() {
 		}
 		c.inFlight--
 		c.stats.CallsAnswered++
-		notifying = notifying || a.call.notify != nil
+		if a.call.notify != nil {
+			notifying = true
+		} else {
+			waking = true
+		}
 		if a.call.givenUp {
 			c.givenUp--
 		}
@@ -202,6 +208,7 @@ func (c *Conn) settleArrivals() {
 	// Those who are woken are likely to ask again at once: the reader will flush
 	// for all of them, at the end of the batch.
 	c.out.holding, c.out.notifying = true, notifying
+	c.in.woken = c.in.woken || waking
 	c.life.readerSettles = true // until endBatch
 	c.gate.wake(c)
 	c.advance()
@@ -251,6 +258,11 @@ func (call *Call) answered(p *Packet, at time.Time) {
 	call.settle(at, OutcomeRejected, Response{}, err)
 }
 
+// largeBatch is how many packets of one batch are a sign that there is more to do
+// than time for it: others get their turn then, and what they queue goes out with the
+// rest. After few, with nobody woken, a turn costs more than it brings.
+const largeBatch = 192
+
 // endBatch does what is done once for all packets of a read: it settles
 // responses, counts, and flushes what the reader and the callers it woke have
 // queued meanwhile.
@@ -258,13 +270,15 @@ func (c *Conn) endBatch() {
 	c.settleArrivals()
 	c.role.held = time.Time{}
 	in := &c.in
+	in.dropAside()
 	c.mu.Lock()
 	holding := c.out.holding
 	c.mu.Unlock()
 	if in.packets == 0 && !holding {
 		return
 	}
-	if holding {
+	if in.woken || in.packets >= largeBatch {
+		in.woken = false
 		yield() // let those who were woken queue what they have
 	}
 	c.mu.Lock()

@@ -151,7 +151,7 @@ func (c *Conn) checkRequest(p *Packet) (*channel, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
-	if n := p.bodyLen(); n > c.opts.MaxPacket {
+	if n := p.over(c.opts.MaxPacket); n > 0 {
 		return nil, fmt.Errorf("a packet of %d bytes is over Options.MaxPacket, %d", n, c.opts.MaxPacket)
 	}
 	ch := c.channel(p.Channel)

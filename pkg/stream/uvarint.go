@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // maxUintBytes bounds how many bytes one number may take on the wire. Ten hold
@@ -39,13 +40,7 @@ func AppendUint(dst []byte, v uint64) []byte {
 }
 
 // uintLen is the number of bytes AppendUint writes for v.
-func uintLen(v uint64) int {
-	n := 1
-	for v >>= 7; v != 0; v >>= 7 {
-		n++
-	}
-	return n
-}
+func uintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // ConsumeUint reads a number from the beginning of b and returns it with the
 // number of bytes it took. Needless leading 0x80 bytes are accepted. An
