@@ -12,7 +12,6 @@ import (
 	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/pktsvc/pktsvc/pkg/metrics"
@@ -39,7 +38,7 @@ func (p pktsvcPeer) observer() (stream.Observer, error) {
 		return nil, nil
 	}
 	provider, err := tracing.NewProvider(context.Background(), tracing.ProviderOptions{
-		Mode: tracing.On, Exporter: tracetest.NewNoopExporter(), Sampler: sdktrace.TraceIDRatioBased(.01),
+		Mode: tracing.On, Exporter: tracetest.NewNoopExporter(), Sampler: tracing.Ratio(.01),
 	})
 	if err != nil {
 		return nil, err

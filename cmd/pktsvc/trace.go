@@ -52,13 +52,13 @@ func (t *trace) observer() stream.Observer {
 func (*trace) Events() stream.EventSet { return stream.Events(stream.EventCallBegin) }
 
 // Begin runs in the goroutine that makes the call, which is the only one.
-func (t *trace) Begin(ctx context.Context, _ stream.Event) context.Context {
+func (t *trace) Begin(ctx context.Context, _ *stream.Event) context.Context {
 	t.id, _ = tracing.TraceID(ctx)
 	return ctx
 }
 
 // Observe is never called.
-func (*trace) Observe(context.Context, stream.Event) {}
+func (*trace) Observe(context.Context, *stream.Event) {}
 
 // end exports the span, if that does not take long.
 func (t *trace) end() {

@@ -218,10 +218,10 @@ func TestUnsent(t *testing.T) {
 type outcomes [stream.NumOutcomes]atomic.Int64
 
 func (*outcomes) Events() stream.EventSet { return stream.Events(stream.EventCallDone) }
-func (*outcomes) Begin(ctx context.Context, _ stream.Event) context.Context {
+func (*outcomes) Begin(ctx context.Context, _ *stream.Event) context.Context {
 	return ctx
 }
-func (o *outcomes) Observe(_ context.Context, e stream.Event) { o[e.Outcome].Add(1) }
+func (o *outcomes) Observe(_ context.Context, e *stream.Event) { o[e.Outcome].Add(1) }
 
 func TestTimeout(t *testing.T) {
 	deaf := stream.HandlerFunc(func(ctx context.Context, req stream.Request) (stream.Response, error) {

@@ -367,12 +367,12 @@ func TestSilenceAllocatesNothing(t *testing.T) {
 	for _, kind := range []stream.EventKind{
 		stream.EventCallDone, stream.EventRequestDone, stream.EventCallLate, stream.EventPacketReceived, stream.EventFlushed,
 	} {
-		e := stream.Event{Kind: kind, Conn: c, Outcome: stream.OutcomeOK, Duration: time.Millisecond}
+		e := &stream.Event{Kind: kind, Conn: c, Outcome: stream.OutcomeOK, Duration: time.Millisecond}
 		if n := testing.AllocsPerRun(1000, func() { log.Observe(ctx, e) }); n != 0 {
 			t.Errorf("%v: %v allocations, want 0", kind, n)
 		}
 	}
-	e := stream.Event{Kind: stream.EventRequestBegin, Conn: c}
+	e := &stream.Event{Kind: stream.EventRequestBegin, Conn: c}
 	if n := testing.AllocsPerRun(1000, func() { log.Begin(ctx, e) }); n != 0 {
 		t.Errorf("begin: %v allocations, want 0", n)
 	}

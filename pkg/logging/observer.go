@@ -106,35 +106,35 @@ func (l *Observer) Events() stream.EventSet {
 }
 
 // Begin writes a line of the packet trace. It adds nothing to the context.
-func (l *Observer) Begin(ctx context.Context, e stream.Event) context.Context {
+func (l *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if l.trace.on(e.Conn) {
-		l.traceLine(ctx, &e)
+		l.traceLine(ctx, e)
 	}
 	return ctx
 }
 
 // Observe writes the lines about an event.
-func (l *Observer) Observe(ctx context.Context, e stream.Event) {
+func (l *Observer) Observe(ctx context.Context, e *stream.Event) {
 	if l.trace.on(e.Conn) {
-		l.traceLine(ctx, &e)
+		l.traceLine(ctx, e)
 	}
 	switch e.Kind {
 	case stream.EventConnOpened:
 		l.conns.add(e.Conn)
-		l.connOpened(&e)
+		l.connOpened(e)
 	case stream.EventConnClosed:
 		l.conns.remove(e.Conn)
 		l.trace.forget(e.Conn)
-		l.connClosed(&e)
+		l.connClosed(e)
 	case stream.EventRequestDone, stream.EventRequestRejected:
-		l.requestDone(ctx, &e)
+		l.requestDone(ctx, e)
 	case stream.EventCallDone:
-		l.callDone(ctx, &e)
+		l.callDone(ctx, e)
 	case stream.EventRequestDropped:
-		l.request(ctx, &e, zapcore.InfoLevel, "request came after this side's end and is dropped")
+		l.request(ctx, e, zapcore.InfoLevel, "request came after this side's end and is dropped")
 	case stream.EventCallLate:
-		l.request(ctx, &e, zapcore.DebugLevel, "response came too late and is dropped")
+		l.request(ctx, e, zapcore.DebugLevel, "response came too late and is dropped")
 	case stream.EventCallUnknown:
-		l.request(ctx, &e, zapcore.WarnLevel, "response answers no request and is dropped")
+		l.request(ctx, e, zapcore.WarnLevel, "response answers no request and is dropped")
 	}
 }

@@ -32,7 +32,7 @@ func TestTraceCoversEveryKind(t *testing.T) {
 		if !log.Events().Has(kind) {
 			t.Errorf("%v is not asked for", kind)
 		}
-		e := stream.Event{
+		e := &stream.Event{
 			Kind: kind, Conn: c, Time: time.Unix(1, 0), Err: errors.New("cause"), Duration: time.Second, Size: 5,
 			Packet: stream.Packet{Tag: 7, Type: typeEcho, Payload: []byte("secret")},
 		}

@@ -195,17 +195,29 @@ func traceOf(ctx context.Context) (string, bool) {
 	return id, ok
 }
 
+// follower follows every call.
+type follower struct{}
+
+func (follower) Events() stream.EventSet { return stream.Events(stream.EventCallBegin) }
+func (follower) Begin(ctx context.Context, e *stream.Event) context.Context {
+	e.Followed = true
+	return ctx
+}
+func (follower) Observe(context.Context, *stream.Event) {}
+
 func TestExemplars(t *testing.T) {
 	const id = "0af7651916cd43dd8448eb211c80319c"
 	tests := []struct {
-		name  string
-		trace string
-		want  bool
+		name     string
+		trace    string
+		followed bool
+		want     bool
 	}{
-		{"sampled", id, true},
-		{"not sampled", "", false},
-		{"too long for an exemplar", strings.Repeat("x", 200), false},
-		{"not a text", "\xff", false},
+		{"sampled", id, true, true},
+		{"followed by nobody", id, false, false},
+		{"not sampled", "", true, false},
+		{"too long for an exemplar", strings.Repeat("x", 200), true, false},
+		{"not a text", "\xff", true, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -214,7 +226,11 @@ func TestExemplars(t *testing.T) {
 			if tt.trace != "" {
 				ctx = context.WithValue(ctx, traceKey{}, tt.trace)
 			}
-			p := connect(t, stream.Options{Observer: m}, stream.Options{Handler: testMux(nil)})
+			observer := stream.Observer(m)
+			if tt.followed {
+				observer = stream.Observers(follower{}, m)
+			}
+			p := connect(t, stream.Options{Observer: observer}, stream.Options{Handler: testMux(nil)})
 			if err := p.ask(ctx, stream.Request{Type: typeEcho}); err != nil {
 				t.Fatal(err)
 			}
@@ -269,7 +285,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 		{Kind: stream.EventRequestDone, Outcome: stream.OutcomeOK, Duration: time.Millisecond},
 		{Kind: stream.EventRequestRejected, Outcome: stream.OutcomeRejected, Rejection: stream.RejectBusy},
 	} {
-		if n := testing.AllocsPerRun(1000, func() { m.Observe(ctx, e) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { m.Observe(ctx, &e) }); n != 0 {
 			t.Errorf("%v, %v: %v allocations, want 0", e.Kind, e.Outcome, n)
 		}
 	}
@@ -277,7 +293,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 
 func BenchmarkObserveCallDone(b *testing.B) {
 	m, _ := mustNew(b, Options{Types: typeNames})
-	e := stream.Event{Kind: stream.EventCallDone, Outcome: stream.OutcomeOK, Duration: 37 * time.Microsecond}
+	e := &stream.Event{Kind: stream.EventCallDone, Outcome: stream.OutcomeOK, Duration: 37 * time.Microsecond}
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Observe(b.Context(), e)

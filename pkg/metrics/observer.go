@@ -24,8 +24,8 @@ type Options struct {
 
 	// TraceID returns the trace of an event's context, and whether that trace is
 	// sampled; only then the duration of the request carries an exemplar with the
-	// label trace_id. It is called for every request that ends, and must not
-	// block. Nil: no exemplars.
+	// label trace_id. It is called for requests that another observer follows
+	// ([stream.Event].Followed), and must not block. Nil: no exemplars.
 	TraceID func(context.Context) (traceID string, sampled bool)
 }
 
@@ -101,20 +101,20 @@ func (m *Observer) Events() stream.EventSet {
 }
 
 // Begin is not called: no begin event is asked for.
-func (m *Observer) Begin(ctx context.Context, _ stream.Event) context.Context { return ctx }
+func (m *Observer) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
 
 // Observe counts one event.
-func (m *Observer) Observe(ctx context.Context, e stream.Event) {
+func (m *Observer) Observe(ctx context.Context, e *stream.Event) {
 	switch e.Kind {
 	case stream.EventCallDone:
-		m.done(ctx, stream.RoleClient, &e)
+		m.done(ctx, stream.RoleClient, e)
 	case stream.EventRequestDone:
-		m.done(ctx, stream.RoleServer, &e)
+		m.done(ctx, stream.RoleServer, e)
 		if _, panicked := errors.AsType[*stream.PanicError](e.Err); panicked {
 			m.panics.Inc()
 		}
 	case stream.EventRequestRejected: // it never began, so it has no duration
-		m.requests.of(e.Packet.Type, stream.RoleServer).count(&e)
+		m.requests.of(e.Packet.Type, stream.RoleServer).count(e)
 	case stream.EventRequestDropped:
 		m.dropped.Inc()
 	case stream.EventCallLate:
@@ -138,7 +138,7 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 	if role == stream.RoleServer && e.Outcome == stream.OutcomeLost {
 		return // how long the peer stayed says nothing about the service
 	}
-	if m.traceID != nil {
+	if m.traceID != nil && e.Followed {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
 			s.duration.observeTrace(e.Duration, id)
 			return

@@ -80,7 +80,7 @@ func fillHistograms(m *Observer) {
 	for typ := range uint64(len(typeNames) + 1) { // the last is one without a name
 		for _, kind := range []stream.EventKind{stream.EventRequestDone, stream.EventCallDone} {
 			for d := time.Microsecond; d < time.Minute; d += d / 20 {
-				m.Observe(context.Background(), stream.Event{
+				m.Observe(context.Background(), &stream.Event{
 					Kind: kind, Outcome: stream.OutcomeOK, Duration: d,
 					Packet: stream.Packet{Kind: stream.KindRequest, Type: typ},
 				})

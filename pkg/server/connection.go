@@ -36,11 +36,11 @@ func (c *connection) Events() stream.EventSet {
 }
 
 // Begin is not called: no begin event is asked for.
-func (c *connection) Begin(ctx context.Context, _ stream.Event) context.Context { return ctx }
+func (c *connection) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
 
 // Observe lists the connection, which has read nothing yet, and notes its end of
 // sending.
-func (c *connection) Observe(_ context.Context, ev stream.Event) {
+func (c *connection) Observe(_ context.Context, ev *stream.Event) {
 	switch ev.Kind {
 	case stream.EventConnOpened:
 		c.conn = ev.Conn

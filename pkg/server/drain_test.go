@@ -26,12 +26,12 @@ func (*ledger) Events() stream.EventSet {
 	return stream.Events(stream.EventRequestBegin, stream.EventRequestDone)
 }
 
-func (l *ledger) Begin(ctx context.Context, _ stream.Event) context.Context {
+func (l *ledger) Begin(ctx context.Context, _ *stream.Event) context.Context {
 	l.accepted.Add(1)
 	return ctx
 }
 
-func (l *ledger) Observe(_ context.Context, e stream.Event) {
+func (l *ledger) Observe(_ context.Context, e *stream.Event) {
 	if e.Outcome == stream.OutcomeOK {
 		l.ok.Add(1)
 	} else {

@@ -121,11 +121,11 @@ func TestNewRefusesAWrongConfiguration(t *testing.T) {
 type counting struct{ requests atomic.Int64 }
 
 func (*counting) Events() stream.EventSet { return stream.Events(stream.EventRequestBegin) }
-func (c *counting) Begin(ctx context.Context, _ stream.Event) context.Context {
+func (c *counting) Begin(ctx context.Context, _ *stream.Event) context.Context {
 	c.requests.Add(1)
 	return ctx
 }
-func (*counting) Observe(context.Context, stream.Event) {}
+func (*counting) Observe(context.Context, *stream.Event) {}
 
 func TestObserversOfTheApp(t *testing.T) {
 	seen := new(counting)
@@ -142,10 +142,10 @@ func TestObserversOfTheApp(t *testing.T) {
 type opening struct{ opened, goOn chan struct{} }
 
 func (opening) Events() stream.EventSet { return stream.Events(stream.EventConnOpened) }
-func (opening) Begin(ctx context.Context, _ stream.Event) context.Context {
+func (opening) Begin(ctx context.Context, _ *stream.Event) context.Context {
 	return ctx
 }
-func (o opening) Observe(context.Context, stream.Event) { o.opened <- struct{}{}; <-o.goOn }
+func (o opening) Observe(context.Context, *stream.Event) { o.opened <- struct{}{}; <-o.goOn }
 
 // A connection is listed before it can serve its first request.
 func TestListedBeforeTheFirstRequest(t *testing.T) {

@@ -71,7 +71,7 @@ func (c *Conn) pause() {
 	c.endBatch() // nothing may be held back meanwhile
 	begun := time.Now()
 	if c.wants.Has(EventPaused) {
-		c.observe(c.base, Event{Kind: EventPaused})
+		c.observe(c.base, &Event{Kind: EventPaused})
 	}
 	limit := time.NewTimer(c.opts.PauseTimeout)
 	select {
@@ -80,7 +80,7 @@ func (c *Conn) pause() {
 	}
 	limit.Stop()
 	if c.wants.Has(EventResumed) {
-		c.observe(c.base, Event{Kind: EventResumed, Duration: time.Since(begun)})
+		c.observe(c.base, &Event{Kind: EventResumed, Duration: time.Since(begun)})
 	}
 	c.mu.Lock()
 	c.dispatch.paused = false

@@ -22,6 +22,8 @@ type Call struct {
 	waited  time.Duration   // to be queued
 	ctx     context.Context // of its events
 
+	followed bool // by an observer
+
 	buf []byte // the caller's buffer, the engine's until the call ends
 
 	// givenUp is guarded by the connection's mu: whoever sets it, or takes the
@@ -79,10 +81,12 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 	}
 }
 
-func (call *Call) event(kind EventKind) Event {
-	return Event{Kind: kind, Label: call.label, payload: call.size, Packet: Packet{
-		Kind: KindRequest, Channel: call.channel, Tag: call.tag, Flags: call.flags, Type: call.typ,
-	}}
+func (call *Call) event(kind EventKind) *Event {
+	e := newEvent(kind)
+	e.Label, e.Followed, e.payload = call.label, call.followed, call.size
+	p := &e.Packet
+	p.Kind, p.Channel, p.Tag, p.Flags, p.Type = KindRequest, call.channel, call.tag, call.flags, call.typ
+	return e
 }
 
 // fail makes the error of this call.

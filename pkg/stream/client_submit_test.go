@@ -16,9 +16,9 @@ type ending struct {
 
 func (o *ending) Events() EventSet { return Events(EventCallBegin) }
 
-func (o *ending) Observe(context.Context, Event) {}
+func (o *ending) Observe(context.Context, *Event) {}
 
-func (o *ending) Begin(ctx context.Context, e Event) context.Context {
+func (o *ending) Begin(ctx context.Context, e *Event) context.Context {
 	if o.left--; o.left >= 0 {
 		e.Conn.EndSending()
 	}

@@ -129,7 +129,7 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 		c.end(ReasonSlowSender, fmt.Errorf("%w: no byte for %v", ErrSlowSender, c.opts.ReadTimeout))
 	})
 	if c.wants.Has(EventConnOpened) {
-		c.observe(c.base, Event{Kind: EventConnOpened})
+		c.observe(c.base, &Event{Kind: EventConnOpened})
 	}
 	c.startTimers()
 	go c.receive()
@@ -231,16 +231,6 @@ func (c *Conn) eachChannel(f func(*channel)) {
 	for _, ch := range c.channels {
 		f(ch)
 	}
-}
-
-// observe completes an event and hands it over. No lock is held. The caller has
-// checked that somebody wants the kind.
-func (c *Conn) observe(ctx context.Context, e Event) {
-	e.Conn = c
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	c.opts.Observer.Observe(ctx, e)
 }
 
 // yield lets the goroutines that are ready run first, so that what they have to

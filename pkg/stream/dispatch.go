@@ -47,6 +47,7 @@ type inbound struct {
 	waited          time.Duration
 	scope           *scope
 	ctx             context.Context // of the handler and of events
+	followed        bool            // by an observer
 }
 
 var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
@@ -59,10 +60,12 @@ func (in *inbound) request() Request {
 	return r
 }
 
-func (in *inbound) event(kind EventKind) Event {
-	return Event{Kind: kind, payload: in.size, Packet: Packet{
-		Kind: KindRequest, Channel: in.channel.number, Tag: in.tag, Flags: in.flags, Type: in.typ,
-	}}
+func (in *inbound) event(kind EventKind) *Event {
+	e := newEvent(kind)
+	e.Followed, e.payload = in.followed, in.size
+	p := &e.Packet
+	p.Kind, p.Channel, p.Tag, p.Flags, p.Type = KindRequest, in.channel.number, in.tag, in.flags, in.typ
+	return e
 }
 
 // inboundMemory is what a request is counted with while it is in flight.
@@ -122,7 +125,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	if c.life.eofQueued || c.life.dead {
 		c.mu.Unlock()
 		if c.wants.Has(EventRequestDropped) {
-			c.observe(c.base, Event{Kind: EventRequestDropped, Packet: *p})
+			c.observe(c.base, &Event{Kind: EventRequestDropped, Packet: *p})
 		}
 		return true
 	}
@@ -138,9 +141,9 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 			c.flush()
 		}
 		if c.wants.Has(EventRequestRejected) {
-			c.observe(c.base, Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
+			c.observe(c.base, &Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
 		}
-		c.observeQueued(c.base, answer)
+		c.observePacket(c.base, EventPacketQueued, &answer)
 		return true
 	}
 	in := c.in.newInbound()
@@ -165,8 +168,8 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	}
 	if c.wants.Has(EventRequestBegin) {
 		e := in.event(EventRequestBegin)
-		e.Conn, e.Time, e.Packet.Payload = c, in.begun, p.Payload
-		in.ctx = c.opts.Observer.Begin(in.scope, e)
+		e.Time, e.Packet.Payload = in.begun, p.Payload
+		in.ctx, in.followed = c.begin(in.scope, e)
 	}
 	in.scope.begun = true
 	if !start {
@@ -385,6 +388,6 @@ func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error
 		c.observe(in.ctx, e)
 	}
 	if !lost {
-		c.observeQueued(in.ctx, *p)
+		c.observePacket(in.ctx, EventPacketQueued, p)
 	}
 }

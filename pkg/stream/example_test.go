@@ -236,8 +236,8 @@ type printer struct{}
 func (printer) Events() stream.EventSet {
 	return stream.Events(stream.EventCallSubmitted, stream.EventCallDone)
 }
-func (printer) Begin(ctx context.Context, _ stream.Event) context.Context { return ctx }
-func (printer) Observe(_ context.Context, e stream.Event) {
+func (printer) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
+func (printer) Observe(_ context.Context, e *stream.Event) {
 	fmt.Println(e.Kind, e.Name(), e.Outcome, e.Size)
 }
 

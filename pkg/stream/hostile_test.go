@@ -223,9 +223,9 @@ type counter struct {
 	n    *atomic.Int64
 }
 
-func (o counter) Events() EventSet                                   { return Events(o.kind) }
-func (o counter) Begin(ctx context.Context, _ Event) context.Context { return ctx }
-func (o counter) Observe(context.Context, Event)                     { o.n.Add(1) }
+func (o counter) Events() EventSet                                    { return Events(o.kind) }
+func (o counter) Begin(ctx context.Context, _ *Event) context.Context { return ctx }
+func (o counter) Observe(context.Context, *Event)                     { o.n.Add(1) }
 
 // Tags that collide in every table of any size, all open at once.
 func TestCollidingTags(t *testing.T) {

@@ -170,8 +170,8 @@ func (c *Conn) observeControls() {
 	list := c.life.controls
 	c.life.controls = nil
 	c.mu.Unlock()
-	for _, p := range list {
-		c.observeQueued(c.base, p)
+	for i := range list {
+		c.observePacket(c.base, EventPacketQueued, &list[i])
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *Conn) sendingEnded() func() {
 	c.linger()
 	return func() {
 		if c.wants.Has(EventSendEnded) {
-			c.observe(c.base, Event{Kind: EventSendEnded})
+			c.observe(c.base, &Event{Kind: EventSendEnded})
 		}
 		if both {
 			c.end(c.peerReason(), nil)
@@ -260,7 +260,7 @@ func (c *Conn) receivingEnded(err error) {
 	c.mu.Unlock()
 
 	if streamEnd && c.wants.Has(EventStreamEnd) {
-		c.observe(c.base, Event{Kind: EventStreamEnd})
+		c.observe(c.base, &Event{Kind: EventStreamEnd})
 	}
 	c.failCalls(lost, sent, cause)
 	c.closeReceived(c.Err())
@@ -279,7 +279,7 @@ func (c *Conn) receivingEnded(err error) {
 
 func (c *Conn) closeReceived(err error) {
 	if c.wants.Has(EventReceiveEnded) {
-		c.observe(c.base, Event{Kind: EventReceiveEnded, Err: err})
+		c.observe(c.base, &Event{Kind: EventReceiveEnded, Err: err})
 	}
 	close(c.received)
 }
@@ -335,10 +335,10 @@ func (c *Conn) end(reason Reason, cause error) {
 		c.closeReceived(c.Err())
 	}
 	if lateSend && c.wants.Has(EventSendEnded) {
-		c.observe(c.base, Event{Kind: EventSendEnded, Err: c.Err()})
+		c.observe(c.base, &Event{Kind: EventSendEnded, Err: c.Err()})
 	}
 	if c.wants.Has(EventConnClosed) {
-		c.observe(c.base, Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.opened)})
+		c.observe(c.base, &Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.opened)})
 	}
 	c.mu.Lock()
 	l.reported = true

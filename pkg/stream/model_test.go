@@ -261,13 +261,13 @@ func (s *modelSide) Events() EventSet {
 }
 
 // Begin counts an accepted request.
-func (s *modelSide) Begin(ctx context.Context, _ Event) context.Context {
+func (s *modelSide) Begin(ctx context.Context, _ *Event) context.Context {
 	s.m.lock(func() { s.begun++ })
 	return ctx
 }
 
 // Observe counts ends.
-func (s *modelSide) Observe(_ context.Context, e Event) {
+func (s *modelSide) Observe(_ context.Context, e *Event) {
 	s.m.lock(func() {
 		switch e.Kind {
 		case EventRequestDone:

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -25,11 +26,15 @@ type Observer interface {
 	// (EventRequestBegin), each only if Events has it. What it returns is the
 	// context of the handler and of all later events of this request, so a span
 	// can travel in it. ctx itself is returned where there is nothing to add.
-	// e.Packet.Tag is 0 for calls, whose tag is allocated later.
-	Begin(ctx context.Context, e Event) context.Context
+	// e.Packet.Tag is 0 for calls, whose tag is allocated later. An observer that
+	// follows this one request in detail, such as by a span, says so in e.Followed.
+	Begin(ctx context.Context, e *Event) context.Context
 
 	// Observe is called for every other event.
-	Observe(ctx context.Context, e Event)
+	//
+	// Events are used again: neither method may keep e or what it points to, or
+	// change anything in it but Followed.
+	Observe(ctx context.Context, e *Event)
 }
 
 // EventKind is what happened.
@@ -158,11 +163,15 @@ type Event struct {
 	Waited time.Duration
 	Size   int // bytes
 
+	// Followed says that an observer follows this request in detail. Where none does,
+	// others need not look for what it may have put into the context.
+	Followed bool
+
 	payload int // bytes of the request's payload, also when it is not there any more
 }
 
 // Name is the request's name: connection:tag:label (specification, section 13).
-func (e Event) Name() string {
+func (e *Event) Name() string {
 	label := e.Label
 	if label == "" {
 		label = defaultLabel(e.Packet.Type, e.Packet.Flags, max(e.payload, len(e.Packet.Payload)))
@@ -214,7 +223,7 @@ func (os observers) Events() EventSet {
 	return s
 }
 
-func (os observers) Begin(ctx context.Context, e Event) context.Context {
+func (os observers) Begin(ctx context.Context, e *Event) context.Context {
 	for _, o := range os {
 		if o.wants.Has(e.Kind) {
 			ctx = o.Begin(ctx, e)
@@ -223,7 +232,7 @@ func (os observers) Begin(ctx context.Context, e Event) context.Context {
 	return ctx
 }
 
-func (os observers) Observe(ctx context.Context, e Event) {
+func (os observers) Observe(ctx context.Context, e *Event) {
 	for _, o := range os {
 		if o.wants.Has(e.Kind) {
 			o.Observe(ctx, e)
@@ -241,4 +250,48 @@ func (os observers) Value(req Request, key any) any {
 		}
 	}
 	return nil
+}
+
+// observe completes an event and hands it over. No lock is held. The caller has
+// checked that somebody wants the kind.
+func (c *Conn) observe(ctx context.Context, e *Event) {
+	e.Conn = c
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	c.opts.Observer.Observe(ctx, e)
+	e.putBack()
+}
+
+// begin tells the observer that a request begins. It returns the context of the
+// request's further events, and whether it is followed.
+func (c *Conn) begin(ctx context.Context, e *Event) (_ context.Context, followed bool) {
+	e.Conn = c
+	ctx = c.opts.Observer.Begin(ctx, e)
+	followed = e.Followed
+	e.putBack()
+	return ctx, followed
+}
+
+// eventPool has the events to be shown to observers.
+var eventPool = sync.Pool{New: func() any { return new(Event) }}
+
+func newEvent(kind EventKind) *Event {
+	e := eventPool.Get().(*Event)
+	e.Kind = kind
+	return e
+}
+
+func (e *Event) putBack() {
+	*e = Event{}
+	eventPool.Put(e)
+}
+
+// observePacket shows an event of a packet, if somebody wants to see it.
+func (c *Conn) observePacket(ctx context.Context, kind EventKind, p *Packet) {
+	if c.wants.Has(kind) {
+		e := newEvent(kind)
+		e.Packet = *p
+		c.observe(ctx, e)
+	}
 }

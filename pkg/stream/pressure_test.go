@@ -80,9 +80,9 @@ func tap(kinds ...EventKind) *eventTap {
 	return &eventTap{Events(kinds...), make(chan Event, 1<<12)}
 }
 
-func (o *eventTap) Events() EventSet                                   { return o.kinds }
-func (o *eventTap) Begin(ctx context.Context, _ Event) context.Context { return ctx }
-func (o *eventTap) Observe(_ context.Context, e Event)                 { o.seen <- e }
+func (o *eventTap) Events() EventSet                                    { return o.kinds }
+func (o *eventTap) Begin(ctx context.Context, _ *Event) context.Context { return ctx }
+func (o *eventTap) Observe(_ context.Context, e *Event)                 { o.seen <- *e }
 
 // next returns the next event, which must be of that kind.
 func (o *eventTap) next(ctx context.Context, t testing.TB, kind EventKind) Event {

@@ -106,7 +106,9 @@ func (c *Conn) parseAll() (need int, err error) {
 		in.packets++
 		in.bytes += n
 		if c.wants.Has(EventPacketReceived) {
-			c.observe(c.base, Event{Kind: EventPacketReceived, Packet: *p, Size: n})
+			e := newEvent(EventPacketReceived)
+			e.Packet, e.Size = *p, n
+			c.observe(c.base, e)
 		}
 		switch p.Kind {
 		case KindResponse:
@@ -123,11 +125,11 @@ func (c *Conn) parseAll() (need int, err error) {
 			c.life.peerRequestsEnded = true
 			c.mu.Unlock()
 			if c.wants.Has(EventPeerEndRequests) {
-				c.observe(c.base, Event{Kind: EventPeerEndRequests, Packet: *p})
+				c.observe(c.base, &Event{Kind: EventPeerEndRequests, Packet: *p})
 			}
 		default: // EOF, or a malformed end, which is taken as one
 			if c.wants.Has(EventPeerEOF) {
-				c.observe(c.base, Event{Kind: EventPeerEOF, Packet: *p})
+				c.observe(c.base, &Event{Kind: EventPeerEOF, Packet: *p})
 			}
 			return 0, errPeerEOF
 		}
@@ -160,7 +162,7 @@ func (c *Conn) unaffordable(size int) error {
 	in.packets++
 	in.skip = size
 	if c.wants.Has(EventPacketReceived) {
-		c.observe(c.base, Event{Kind: EventPacketReceived, Packet: p, Size: size})
+		c.observe(c.base, &Event{Kind: EventPacketReceived, Packet: p, Size: size})
 	}
 	switch p.Kind {
 	case KindRequest:
@@ -169,7 +171,7 @@ func (c *Conn) unaffordable(size int) error {
 		}
 	case KindResponse:
 		if c.wants.Has(EventCallUnknown) {
-			c.observe(c.base, Event{Kind: EventCallUnknown, Packet: p})
+			c.observe(c.base, &Event{Kind: EventCallUnknown, Packet: p})
 		}
 	default:
 		return errPeerEOF // an end is never so long, but taken as one
@@ -221,7 +223,7 @@ func (c *Conn) settleArrivals() {
 		switch {
 		case a.call == nil:
 			if c.wants.Has(EventCallUnknown) {
-				c.observe(c.base, Event{Kind: EventCallUnknown, Packet: a.packet})
+				c.observe(c.base, &Event{Kind: EventCallUnknown, Packet: a.packet})
 			}
 		case a.call.givenUp:
 			if c.wants.Has(EventCallLate) {

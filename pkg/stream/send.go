@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -110,12 +109,6 @@ func (c *Conn) mustFlush() bool {
 	}
 	o.writing = true
 	return true
-}
-
-func (c *Conn) observeQueued(ctx context.Context, p Packet) {
-	if c.wants.Has(EventPacketQueued) {
-		c.observe(ctx, Event{Kind: EventPacketQueued, Packet: p})
-	}
 }
 
 // flushAsCaller writes what is queued, first letting others add to it. The
@@ -299,12 +292,12 @@ func (c *Conn) progress(n int) {
 // wrote lets go of a batch that is written.
 func (c *Conn) wrote(b batch) {
 	if c.wants.Has(EventPacketWritten) {
-		for _, p := range b.packets {
-			c.observe(c.base, Event{Kind: EventPacketWritten, Packet: p})
+		for i := range b.packets {
+			c.observePacket(c.base, EventPacketWritten, &b.packets[i])
 		}
 	}
 	if c.wants.Has(EventFlushed) {
-		c.observe(c.base, Event{Kind: EventFlushed, Size: len(b.buf.b)})
+		c.observe(c.base, &Event{Kind: EventFlushed, Size: len(b.buf.b)})
 	}
 	b.letGo(c.opts.Budget)
 }
@@ -315,7 +308,7 @@ func (c *Conn) stalled() {
 	size := int(c.out.queued - c.out.written)
 	c.mu.Unlock()
 	if c.wants.Has(EventStalled) {
-		c.observe(c.base, Event{Kind: EventStalled, Size: size})
+		c.observe(c.base, &Event{Kind: EventStalled, Size: size})
 	}
 }
 

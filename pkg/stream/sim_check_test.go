@@ -12,7 +12,7 @@ func (w *simWorld) Events() EventSet {
 }
 
 // Begin counts requests of both roles.
-func (w *simWorld) Begin(ctx context.Context, e Event) context.Context {
+func (w *simWorld) Begin(ctx context.Context, e *Event) context.Context {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.books[e.Kind]++
@@ -20,7 +20,7 @@ func (w *simWorld) Begin(ctx context.Context, e Event) context.Context {
 }
 
 // Observe counts ends.
-func (w *simWorld) Observe(_ context.Context, e Event) {
+func (w *simWorld) Observe(_ context.Context, e *Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.books[e.Kind]++

@@ -87,8 +87,8 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	}
 	if c.wants.Has(EventCallBegin) {
 		e := call.event(EventCallBegin)
-		e.Conn, e.Time, e.Packet.Payload = c, call.begun, payload
-		call.ctx = c.opts.Observer.Begin(ctx, e)
+		e.Time, e.Packet.Payload = call.begun, payload
+		call.ctx, call.followed = c.begin(ctx, e)
 	}
 	ch, err := c.checkRequest(&p)
 	if err != nil {
@@ -130,16 +130,16 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
 	mustFlush := c.queuePacket(&p)
-	label, eventCtx := call.label, call.ctx // the call itself may be answered from here on, and gone
+	label, followed, eventCtx := call.label, call.followed, call.ctx // the call itself may be answered from here on, and gone
 	c.mu.Unlock()
 
 	if resume {
 		c.resumeReading()
 	}
 	if c.wants.Has(EventCallSubmitted) {
-		c.observe(eventCtx, Event{Kind: EventCallSubmitted, Label: label, Packet: p, payload: len(payload)})
+		c.observe(eventCtx, &Event{Kind: EventCallSubmitted, Label: label, Followed: followed, Packet: p, payload: len(payload)})
 	}
-	c.observeQueued(eventCtx, p)
+	c.observePacket(eventCtx, EventPacketQueued, &p)
 	if mustFlush {
 		c.flushAsCaller()
 	}

@@ -32,20 +32,20 @@ type followedKey struct{}
 
 func (r *recorder) Events() EventSet { return r.wants }
 
-func (r *recorder) Begin(ctx context.Context, e Event) context.Context {
+func (r *recorder) Begin(ctx context.Context, e *Event) context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := &followed{begin: e.Kind}
 	r.requests = append(r.requests, f)
-	r.note(f, e)
+	r.note(f, *e)
 	return context.WithValue(ctx, followedKey{}, f)
 }
 
-func (r *recorder) Observe(ctx context.Context, e Event) {
+func (r *recorder) Observe(ctx context.Context, e *Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f, _ := ctx.Value(followedKey{}).(*followed)
-	r.note(f, e)
+	r.note(f, *e)
 }
 
 func (r *recorder) note(f *followed, e Event) {

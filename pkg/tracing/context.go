@@ -13,7 +13,7 @@ func TraceID(ctx context.Context) (traceID string, sampled bool) {
 	if ctx.Value(requestKey{}) == unrecorded {
 		return "", false // which is known without asking for a span
 	}
-	if s := trace.SpanContextFromContext(ctx); s.IsSampled() && s.HasTraceID() {
+	if s := spanContext(ctx); s.IsSampled() && s.HasTraceID() {
 		return s.TraceID().String(), true
 	}
 	return "", false
@@ -22,8 +22,16 @@ func TraceID(ctx context.Context) (traceID string, sampled bool) {
 // IDs returns the trace and the span that ctx belongs to, in hexadecimal digits,
 // if they are sampled. It serves log lines.
 func IDs(ctx context.Context) (traceID, spanID string, sampled bool) {
-	if s := trace.SpanContextFromContext(ctx); s.IsSampled() && s.IsValid() {
+	if s := spanContext(ctx); s.IsSampled() && s.IsValid() {
 		return s.TraceID().String(), s.SpanID().String(), true
 	}
 	return "", "", false
+}
+
+// spanContext knows that of a request without its span.
+func spanContext(ctx context.Context) trace.SpanContext {
+	if r, ok := ctx.(*request); ok {
+		return r.spanContext()
+	}
+	return trace.SpanContextFromContext(ctx)
 }

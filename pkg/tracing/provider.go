@@ -40,8 +40,8 @@ type ProviderOptions struct {
 	// Attributes are further ones of the resource, for every span.
 	Attributes []attribute.KeyValue
 
-	// Sampler is used where OTEL_TRACES_SAMPLER names none. Default: that of the
-	// parent, else every request.
+	// Sampler is used where OTEL_TRACES_SAMPLER names none, such as [Ratio]. Default:
+	// that of the parent, else every request.
 	Sampler sdktrace.Sampler
 
 	// Exporter takes the spans in place of the one that the environment names.
@@ -57,7 +57,9 @@ type Provider struct {
 
 	sdk     *sdktrace.TracerProvider // nil: not enabled
 	sampler sdktrace.Sampler
+	share   *ratio // what sampler does without a parent, if that is known
 	export  *export
+	ended   ended
 	seeds   [2]maphash.Seed // of the identities of traces
 }
 
@@ -113,8 +115,10 @@ func NewProvider(ctx context.Context, o ProviderOptions) (*Provider, error) {
 		sampler = sdktrace.ParentBased(sdktrace.AlwaysSample())
 	}
 	export := newExport(exporter)
+	share, _ := sampler.(*ratio)
 	return &Provider{
 		sampler: sampler,
+		share:   share,
 		export:  export,
 		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		sdk: sdktrace.NewTracerProvider(
@@ -181,6 +185,7 @@ func (p *Provider) ForceFlush(ctx context.Context) error {
 	if p.sdk == nil {
 		return nil
 	}
+	p.ended.makeSpans()
 	return p.sdk.ForceFlush(ctx)
 }
 
@@ -190,5 +195,6 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p.sdk == nil {
 		return nil
 	}
+	p.ended.close()
 	return p.sdk.Shutdown(ctx)
 }

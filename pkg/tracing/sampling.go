@@ -17,13 +17,14 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// decision is what the sampler said about a request, before a span exists. It
-// travels to the SDK in the context with which the span is started, and in no
-// other, so that the sampler is asked once and about the trace that the span
-// becomes part of.
+// decision is what the sampler said about a request that is recorded, before a span
+// exists. It travels to the SDK in the context with which the span is started, and in
+// no other, so that the sampler is asked once and about the trace that the span becomes
+// part of.
 type decision struct {
-	parent  trace.SpanContext
-	traceID trace.TraceID // the parent's, or a new one
+	traceID trace.TraceID
+	root    bool // traceID is a new one, else that of a parent
+	spanID  trace.SpanID
 	result  sdktrace.SamplingResult
 }
 
@@ -34,22 +35,62 @@ func decided(ctx context.Context) *decision {
 	return d
 }
 
-// decide asks the sampler about a request.
-func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) decision {
-	d := decision{parent: trace.SpanContextFromContext(ctx)}
-	switch {
-	case d.parent.HasTraceID():
-		d.traceID = d.parent.TraceID()
-	case kind == trace.SpanKindServer:
-		d.traceID = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
-	default:
-		d.traceID = newTraceID() // a call has no tag yet
+// decide asks the sampler about a request; nil: it is not recorded. Where it need not
+// be asked, of the identity of a trace that begins here no more is made than it takes.
+func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) *decision {
+	var id trace.TraceID
+	if parent, _ := ctx.Value(spanKey).(trace.Span); parent != nil {
+		id = parent.SpanContext().TraceID()
 	}
-	d.result = p.sampler.ShouldSample(sdktrace.SamplingParameters{
-		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kind, Attributes: m.attrs,
+	root := !id.IsValid()
+	if root {
+		low := rand.Uint64()
+		if kind == trace.SpanKindServer { // a call has no tag yet
+			low = p.traceHalf(1, e.Conn, e.Packet.Channel, e.Packet.Tag)
+		}
+		low |= 1
+		if p.share != nil && !p.share.keeps(low) {
+			return nil
+		}
+		if kind == trace.SpanKindServer {
+			id = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
+		} else {
+			id = traceIDOf(rand.Uint64(), low)
+		}
+		if p.share != nil {
+			return &decision{id, root, newSpanID(), sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}}
+		}
+	}
+	result := p.sampler.ShouldSample(sdktrace.SamplingParameters{
+		ParentContext: ctx, TraceID: id, Name: m.name, Kind: kind, Attributes: m.attrs,
 	})
-	return d
+	if result.Decision == sdktrace.Drop {
+		return nil
+	}
+	return &decision{id, root, newSpanID(), result}
 }
+
+// ratio is a sampler of a share of the traces that begin here. What it says about them
+// can be known without asking it.
+type ratio struct {
+	sdktrace.Sampler
+	below uint64
+}
+
+// Ratio returns a sampler that follows the parent of a request, and samples a share,
+// from 0 to 1, of those without one. It does what ParentBased and TraceIDRatioBased of
+// the SDK do together; but the requests that it leaves out cost less.
+func Ratio(share float64) sdktrace.Sampler {
+	return newRatio(share, sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share)))
+}
+
+func newRatio(share float64, s sdktrace.Sampler) *ratio {
+	return &ratio{s, uint64(min(max(share, 0), 1) * (1 << 63))}
+}
+
+// keeps says whether a trace is sampled that has no parent and this lower half of an
+// identity. It is what the sampler of the SDK does.
+func (r *ratio) keeps(low uint64) bool { return low>>1 < r.below }
 
 // decidedSampler is the sampler of the SDK: it repeats what was decided, and
 // asks for spans that are not of requests.
@@ -67,16 +108,23 @@ type idGenerator struct{}
 
 func (g idGenerator) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
 	if d := decided(ctx); d != nil {
-		return d.traceID, newSpanID()
+		return d.traceID, d.spanID
 	}
 	return newTraceID(), newSpanID()
 }
 
-func (g idGenerator) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return newSpanID() }
+func (g idGenerator) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
+	if d := decided(ctx); d != nil {
+		return d.spanID
+	}
+	return newSpanID()
+}
 
-func newTraceID() (id trace.TraceID) {
-	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(id[8:], rand.Uint64()|1) // never all zero; samplers drop the lowest bit
+func newTraceID() trace.TraceID { return traceIDOf(rand.Uint64(), rand.Uint64()) }
+
+func traceIDOf(high, low uint64) (id trace.TraceID) {
+	binary.BigEndian.PutUint64(id[:8], high)
+	binary.BigEndian.PutUint64(id[8:], low|1) // never all zero; samplers drop the lowest bit
 	return id
 }
 
@@ -89,15 +137,16 @@ func newSpanID() (id trace.SpanID) {
 
 // traceID is that of a request of a peer, as long as it has no parent: the same
 // whenever it is asked for, so that nobody has to keep it.
-func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) (id trace.TraceID) {
-	request := struct {
+func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) trace.TraceID {
+	return traceIDOf(p.traceHalf(0, conn, channel, tag), p.traceHalf(1, conn, channel, tag))
+}
+
+func (p *Provider) traceHalf(i int, conn *stream.Conn, channel, tag uint64) uint64 {
+	return maphash.Comparable(p.seeds[i], struct {
 		conn         *stream.Conn
 		opened       int64 // an address may be used again
 		channel, tag uint64
-	}{conn, conn.Opened().UnixNano(), channel, tag}
-	binary.BigEndian.PutUint64(id[:8], maphash.Comparable(p.seeds[0], request))
-	binary.BigEndian.PutUint64(id[8:], maphash.Comparable(p.seeds[1], request)|1) // as in newTraceID
-	return id
+	}{conn, conn.Opened().UnixNano(), channel, tag})
 }
 
 // unsampled stands for the span of a request that is not recorded.
@@ -137,7 +186,6 @@ func environmentSampler(getenv func(string) string) (sdktrace.Sampler, error) {
 	name := strings.ToLower(strings.TrimSpace(getenv(envSampler)))
 	bare, followsParent := strings.CutPrefix(name, "parentbased_")
 	var root sdktrace.Sampler
-	var err error
 	switch bare {
 	case "":
 		if !followsParent {
@@ -148,9 +196,11 @@ func environmentSampler(getenv func(string) string) (sdktrace.Sampler, error) {
 	case "always_off":
 		root = sdktrace.NeverSample()
 	case "traceidratio":
-		var ratio float64
-		ratio, err = samplerRatio(getenv)
-		root = sdktrace.TraceIDRatioBased(ratio)
+		share, err := samplerRatio(getenv)
+		if followsParent {
+			return Ratio(share), err
+		}
+		return newRatio(share, sdktrace.TraceIDRatioBased(share)), err
 	}
 	if root == nil {
 		return nil, fmt.Errorf("%s=%q is not supported, want always_on, always_off, traceidratio, or one of them after parentbased_; parentbased_always_on is used", envSampler, name)
@@ -158,7 +208,7 @@ func environmentSampler(getenv func(string) string) (sdktrace.Sampler, error) {
 	if followsParent {
 		root = sdktrace.ParentBased(root)
 	}
-	return root, err
+	return root, nil
 }
 
 func samplerRatio(getenv func(string) string) (float64, error) {

@@ -134,7 +134,14 @@ func TestForeignProvider(t *testing.T) {
 }
 
 func TestUnsampledCostsNoSpan(t *testing.T) {
-	p, mem := mustProvider(t, ProviderOptions{Sampler: sdktrace.ParentBased(sdktrace.TraceIDRatioBased(1e-18))})
+	t.Run("of the SDK", func(t *testing.T) {
+		testUnsampledCostsNoSpan(t, sdktrace.ParentBased(sdktrace.TraceIDRatioBased(1e-18)))
+	})
+	t.Run("of a share", func(t *testing.T) { testUnsampledCostsNoSpan(t, Ratio(1e-18)) })
+}
+
+func testUnsampledCostsNoSpan(t *testing.T, sampler sdktrace.Sampler) {
+	p, mem := mustProvider(t, ProviderOptions{Sampler: sampler})
 	observer := New(Options{Provider: p, Types: typeNames, Attributes: func(*stream.Conn) []attribute.KeyValue {
 		t.Error("attributes were asked for")
 		return nil
@@ -150,8 +157,9 @@ func TestUnsampledCostsNoSpan(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := t.Context()
+			e := new(stream.Event)
 			got := testing.AllocsPerRun(1000, func() {
-				e := stream.Event{Kind: tt.begin, Conn: tt.conn, Time: time.Unix(1, 0), Packet: stream.Packet{Type: typeEcho, Tag: 2}}
+				*e = stream.Event{Kind: tt.begin, Conn: tt.conn, Time: time.Unix(1, 0), Packet: stream.Packet{Type: typeEcho, Tag: 2}}
 				ctx := observer.Begin(ctx, e)
 				e.Kind = tt.done
 				observer.Observe(ctx, e)
