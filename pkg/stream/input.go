@@ -50,7 +50,7 @@ type input struct {
 func (in *input) init(tr *transport, o *Options, late func()) {
 	in.tr, in.size, in.budget, in.timeout, in.late = tr, minReadBuffer, o.Budget, o.ReadTimeout, late
 	if tr.rawRead != nil {
-		in.socket = newSocketReader(tr.rawRead, in.free, in.letGo)
+		in.socket = newSocketReader(tr.rawRead, newPolls(o.NoPolling), in.free, in.letGo)
 	}
 }
 

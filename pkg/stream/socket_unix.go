@@ -64,12 +64,13 @@ type socketReader struct {
 	attempt func(fd uintptr) bool // r.read, bound once
 	buffer  func() []byte         // where to read to
 	letGo   func()                // called before it waits
+	polls   polls
 	n       int
 	err     error
 }
 
-func newSocketReader(raw syscall.RawConn, buffer func() []byte, letGo func()) *socketReader {
-	r := &socketReader{raw: raw, buffer: buffer, letGo: letGo}
+func newSocketReader(raw syscall.RawConn, polls polls, buffer func() []byte, letGo func()) *socketReader {
+	r := &socketReader{raw: raw, polls: polls, buffer: buffer, letGo: letGo}
 	r.attempt = r.read
 	return r
 }
@@ -88,9 +89,13 @@ func (r *socketReader) waitRead() (n int, err error) {
 // read returns false when there is nothing yet.
 func (r *socketReader) read(fd uintptr) bool {
 	b := r.buffer()
-	n, err := syscall.Read(int(fd), b)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), b)
+	n, err := readSocket(fd, b)
+	if err == syscall.EAGAIN && r.polls.begin() {
+		for i := 0; err == syscall.EAGAIN && i < maxPolls; i++ {
+			yield()
+			n, err = readSocket(fd, b)
+		}
+		r.polls.end(err != syscall.EAGAIN)
 	}
 	switch {
 	case err == syscall.EAGAIN:
@@ -104,4 +109,12 @@ func (r *socketReader) read(fd uintptr) bool {
 		r.n = n
 	}
 	return true
+}
+
+func readSocket(fd uintptr, b []byte) (n int, err error) {
+	for {
+		if n, err = syscall.Read(int(fd), b); err != syscall.EINTR {
+			return n, err
+		}
+	}
 }
