@@ -76,8 +76,7 @@ func New(o Options) *Observer {
 func (t *Observer) Events() stream.EventSet { return t.events }
 
 // Begin decides whether a request is recorded. The context that it returns then leads
-// to its span, which is made when somebody asks for it, or else when the request has
-// ended; and e is followed. For a request of a peer that is not recorded, handlers find
+// to its span, which is made when somebody asks for it; and e is followed. For a request of a peer that is not recorded, handlers find
 // the decision, so that their spans are not recorded either.
 func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	kind := trace.SpanKindClient
@@ -98,6 +97,9 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 		conn: e.Conn, label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
 	}
 	r.packet.Payload = nil
+	if t.attributes != nil {
+		r.further = t.attributes(e.Conn)
+	}
 	if t.provider == nil { // only the tracer knows what is recorded, and asks when the span begins
 		if r.span = r.start(); !r.span.IsRecording() {
 			return trace.ContextWithSpan(ctx, r.span)

@@ -55,12 +55,13 @@ type ProviderOptions struct {
 type Provider struct {
 	embedded.TracerProvider
 
-	sdk     *sdktrace.TracerProvider // nil: not enabled
-	sampler sdktrace.Sampler
-	share   *ratio // what sampler does without a parent, if that is known
-	export  *export
-	ended   ended
-	seeds   [2]maphash.Seed // of the identities of traces
+	sdk      *sdktrace.TracerProvider // nil: not enabled
+	sampler  sdktrace.Sampler
+	share    *ratio // what sampler does without a parent, if that is known
+	export   *export
+	records  bool // requests are exported as records
+	resource *resource.Resource
+	seeds    [2]maphash.Seed // of the identities of traces
 }
 
 // Asked reports whether the environment asks for spans: OTEL_TRACES_EXPORTER
@@ -116,14 +117,17 @@ func NewProvider(ctx context.Context, o ProviderOptions) (*Provider, error) {
 	}
 	export := newExport(exporter)
 	share, _ := sampler.(*ratio)
+	resource := newResource(ctx, o)
 	return &Provider{
-		sampler: sampler,
-		share:   share,
-		export:  export,
-		seeds:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		sampler:  sampler,
+		share:    share,
+		export:   export,
+		records:  unlimited(),
+		resource: resource,
+		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		sdk: sdktrace.NewTracerProvider(
 			sdktrace.WithSpanProcessor(export),
-			sdktrace.WithResource(newResource(ctx, o)),
+			sdktrace.WithResource(resource),
 			sdktrace.WithSampler(decidedSampler{sampler}),
 			sdktrace.WithIDGenerator(idGenerator{}),
 		),
@@ -185,7 +189,6 @@ func (p *Provider) ForceFlush(ctx context.Context) error {
 	if p.sdk == nil {
 		return nil
 	}
-	p.ended.makeSpans()
 	return p.sdk.ForceFlush(ctx)
 }
 
@@ -195,6 +198,5 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p.sdk == nil {
 		return nil
 	}
-	p.ended.close()
 	return p.sdk.Shutdown(ctx)
 }

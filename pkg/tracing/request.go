@@ -27,6 +27,7 @@ type request struct {
 	label    string
 	packet   stream.Packet // without payload; no tag in calls
 	size     int           // of the payload
+	further  []attribute.KeyValue
 
 	mu    sync.Mutex
 	span  trace.Span // nil: nobody has asked for it
@@ -39,8 +40,8 @@ type ending struct {
 	tag              uint64
 	outcome          stream.Outcome
 	rejection        stream.RejectReason
-	err              error
-	size             int // of the response's payload
+	text             string // of the error; made at once, since it is not ours
+	size             int    // of the response's payload
 	at               time.Time
 	duration, waited time.Duration
 }
@@ -116,17 +117,18 @@ func (r *request) start() trace.Span {
 	}
 	_, span := r.observer.tracer.Start(ctx, r.method.name, options...)
 	if span.IsRecording() {
-		span.SetAttributes(r.attributes()...)
+		span.SetAttributes(r.attributes(nil)...)
 	}
 	return span
 }
 
-func (r *request) attributes() []attribute.KeyValue {
+// attributes appends what is known at the beginning, beside the method's.
+func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	p := &r.packet
-	attrs := []attribute.KeyValue{
+	attrs = append(attrs,
 		keyConn.String(clean(r.conn.Name())), number(keyChannel, p.Channel), number(keyType, p.Type),
 		keyRequestSize.Int(r.size),
-	}
+	)
 	if p.Flags != 0 {
 		attrs = append(attrs, number(keyFlags, p.Flags))
 	}
@@ -139,61 +141,76 @@ func (r *request) attributes() []attribute.KeyValue {
 	if r.kind == trace.SpanKindServer { // calls have no tag yet
 		attrs = append(attrs, number(keyTag, p.Tag))
 	}
-	if r.observer.attributes != nil {
-		attrs = append(attrs, r.observer.attributes(r.conn)...)
-	}
-	return attrs
+	return append(attrs, r.further...)
 }
 
-// finish notes how the request has ended. A span that nobody has asked for is made
-// later, by somebody who has time.
+// finish notes how the request has ended, and hands its span on.
 func (r *request) finish(e *stream.Event) {
 	r.mu.Lock()
 	r.ended = true
 	r.end = ending{
-		tag: e.Packet.Tag, outcome: e.Outcome, rejection: e.Rejection, err: e.Err, size: e.Size,
+		tag: e.Packet.Tag, outcome: e.Outcome, rejection: e.Rejection, size: e.Size,
 		at: e.Time, duration: e.Duration, waited: e.Waited,
 	}
-	made := r.span != nil
-	r.mu.Unlock()
-	if made {
-		r.endSpan(r.span)
-	} else {
-		r.observer.provider.ended.add(r)
+	if e.Err != nil {
+		r.end.text = clean(e.Err.Error())
 	}
+	span := r.span
+	r.mu.Unlock()
+	if span == nil {
+		if p := r.observer.provider; p.records {
+			p.export.OnEnd(&record{request: r})
+			return
+		}
+		span = r.start()
+	}
+	r.endSpan(span)
 }
 
-// endSpan ends the span with what is known at the end.
+// endSpan ends a span of the SDK.
 func (r *request) endSpan(span trace.Span) {
+	span.SetAttributes(r.endAttributes(nil)...)
+	if r.failed() {
+		span.SetStatus(codes.Error, r.end.description())
+	}
+	if name, at, attrs := r.stage(); name != "" {
+		span.AddEvent(name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
+	}
+	span.End(trace.WithTimestamp(r.end.at))
+}
+
+// endAttributes appends what is known at the end.
+func (r *request) endAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	end := &r.end
-	attrs := []attribute.KeyValue{keyOutcome.String(end.outcome.String())}
+	attrs = append(attrs, keyOutcome.String(end.outcome.String()))
 	if end.tag != 0 && r.kind == trace.SpanKindClient {
 		attrs = append(attrs, number(keyTag, end.tag))
 	}
 	if end.outcome == stream.OutcomeOK {
-		attrs = append(attrs, keyResponseSize.Int(end.size))
-	} else {
-		attrs = append(attrs, keyErrorType.String(end.errorType()))
-		if r.kind == trace.SpanKindClient || end.ownFault() {
-			span.SetStatus(codes.Error, end.description())
-		}
+		return append(attrs, keyResponseSize.Int(end.size))
 	}
-	span.SetAttributes(attrs...)
-	r.stage(span)
-	span.End(trace.WithTimestamp(end.at))
+	return append(attrs, keyErrorType.String(end.errorType()))
 }
 
-// stage notes when the request got on: where it waited until then, if it did.
-func (r *request) stage(span trace.Span) {
+// failed says whether the span's status is an error. Failures that the peer has caused
+// leave that of a server's span unset.
+func (r *request) failed() bool {
+	return r.end.outcome != stream.OutcomeOK && (r.kind == trace.SpanKindClient || r.end.ownFault())
+}
+
+// stage is when the request got on, with how long it waited until then; without a name
+// it never did.
+func (r *request) stage() (name string, at time.Time, attrs []attribute.KeyValue) {
 	end := &r.end
-	at := trace.WithTimestamp(end.at.Add(end.waited - end.duration))
+	at = end.at.Add(end.waited - end.duration)
 	waited := keyWaited.Float64(end.waited.Seconds())
 	switch {
-	case end.outcome == stream.OutcomeRefused: // it never got so far
+	case end.outcome == stream.OutcomeRefused:
+		return "", at, nil
 	case r.kind == trace.SpanKindClient:
-		span.AddEvent(eventQueued, at, trace.WithAttributes(number(keyTag, end.tag), waited))
+		return eventQueued, at, []attribute.KeyValue{number(keyTag, end.tag), waited}
 	default:
-		span.AddEvent(eventStarted, at, trace.WithAttributes(waited))
+		return eventStarted, at, []attribute.KeyValue{waited}
 	}
 }
 
@@ -205,8 +222,7 @@ func (e *ending) errorType() string {
 	return e.outcome.String()
 }
 
-// ownFault tells failures of the serving side from those that the peer has
-// caused, which leave the status of a server's span unset.
+// ownFault tells failures of the serving side from those that the peer has caused.
 func (e *ending) ownFault() bool {
 	switch e.rejection {
 	case stream.RejectHandler, stream.RejectPanic, stream.RejectResult, stream.RejectBusy:
@@ -216,8 +232,8 @@ func (e *ending) ownFault() bool {
 }
 
 func (e *ending) description() string {
-	if e.err == nil {
+	if e.text == "" {
 		return e.errorType()
 	}
-	return clean(e.err.Error())
+	return e.text
 }
