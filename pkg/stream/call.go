@@ -22,7 +22,8 @@ type Call struct {
 	waited  time.Duration   // to be queued
 	ctx     context.Context // of its events
 
-	followed bool // by an observer
+	followed bool   // by an observer
+	shown    *Event // what observers are shown of it; kept when the call is used again
 
 	buf []byte // the caller's buffer, the engine's until the call ends
 
@@ -67,7 +68,7 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 		// It is used again, unless its context has ended: then whoever gives it up
 		// is about to look at it, or has, and the table names it still.
 		if call.stop == nil || call.stop() {
-			*call = Call{}
+			*call = Call{shown: call.shown}
 			goPool.Put(call)
 		}
 		notify(resp, err)
@@ -81,12 +82,16 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 	}
 }
 
+// event makes an event of the call, in place of the one before. Whoever may settle the
+// call, or has not given it out yet, may do so.
 func (call *Call) event(kind EventKind) *Event {
-	e := newEvent(kind)
-	e.Label, e.Followed, e.payload = call.label, call.followed, call.size
-	p := &e.Packet
-	p.Kind, p.Channel, p.Tag, p.Flags, p.Type = KindRequest, call.channel, call.tag, call.flags, call.typ
-	return e
+	if call.shown == nil {
+		call.shown = new(Event)
+	}
+	*call.shown = Event{Kind: kind, Label: call.label, Followed: call.followed, payload: call.size, Packet: Packet{
+		Kind: KindRequest, Channel: call.channel, Tag: call.tag, Flags: call.flags, Type: call.typ,
+	}}
+	return call.shown
 }
 
 // fail makes the error of this call.
@@ -161,6 +166,6 @@ func (c *Conn) newCall() *Call {
 // recycle gives a call of Conn.Call back. Nobody else knows it any more.
 func (c *Conn) recycle(call *Call) {
 	done := call.done
-	*call = Call{pooled: true, done: done}
+	*call = Call{pooled: true, done: done, shown: call.shown}
 	c.callPool.Put(call)
 }

@@ -48,6 +48,7 @@ type inbound struct {
 	scope           *scope
 	ctx             context.Context // of the handler and of events
 	followed        bool            // by an observer
+	shown           *Event          // what observers are shown of it; kept when it is used again
 }
 
 var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
@@ -60,12 +61,15 @@ func (in *inbound) request() Request {
 	return r
 }
 
+// event makes an event of the request, in place of the one before.
 func (in *inbound) event(kind EventKind) *Event {
-	e := newEvent(kind)
-	e.Followed, e.payload = in.followed, in.size
-	p := &e.Packet
-	p.Kind, p.Channel, p.Tag, p.Flags, p.Type = KindRequest, in.channel.number, in.tag, in.flags, in.typ
-	return e
+	if in.shown == nil {
+		in.shown = new(Event)
+	}
+	*in.shown = Event{Kind: kind, Followed: in.followed, payload: in.size, Packet: Packet{
+		Kind: KindRequest, Channel: in.channel.number, Tag: in.tag, Flags: in.flags, Type: in.typ,
+	}}
+	return in.shown
 }
 
 // inboundMemory is what a request is counted with while it is in flight.
@@ -75,7 +79,7 @@ func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Paylo
 func (in *inbound) letGo() {
 	in.payload.release()
 	in.conn.opts.Budget.giveBack(in.memory)
-	*in = inbound{}
+	*in = inbound{shown: in.shown}
 	inboundPool.Put(in)
 }
 
@@ -97,7 +101,7 @@ func (in *input) putAside(r *inbound) {
 		return
 	}
 	r.conn.opts.Budget.giveBack(r.memory)
-	*r = inbound{conn: r.conn, payload: r.payload.emptied()}
+	*r = inbound{conn: r.conn, payload: r.payload.emptied(), shown: r.shown}
 	in.aside = r
 }
 

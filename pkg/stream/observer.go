@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -260,7 +259,7 @@ func (c *Conn) observe(ctx context.Context, e *Event) {
 		e.Time = time.Now()
 	}
 	c.opts.Observer.Observe(ctx, e)
-	e.putBack()
+	e.Packet.Payload, e.Err = nil, nil // it may be kept for long
 }
 
 // begin tells the observer that a request begins. It returns the context of the
@@ -268,30 +267,13 @@ func (c *Conn) observe(ctx context.Context, e *Event) {
 func (c *Conn) begin(ctx context.Context, e *Event) (_ context.Context, followed bool) {
 	e.Conn = c
 	ctx = c.opts.Observer.Begin(ctx, e)
-	followed = e.Followed
-	e.putBack()
-	return ctx, followed
-}
-
-// eventPool has the events to be shown to observers.
-var eventPool = sync.Pool{New: func() any { return new(Event) }}
-
-func newEvent(kind EventKind) *Event {
-	e := eventPool.Get().(*Event)
-	e.Kind = kind
-	return e
-}
-
-func (e *Event) putBack() {
-	*e = Event{}
-	eventPool.Put(e)
+	e.Packet.Payload = nil
+	return ctx, e.Followed
 }
 
 // observePacket shows an event of a packet, if somebody wants to see it.
 func (c *Conn) observePacket(ctx context.Context, kind EventKind, p *Packet) {
 	if c.wants.Has(kind) {
-		e := newEvent(kind)
-		e.Packet = *p
-		c.observe(ctx, e)
+		c.observe(ctx, &Event{Kind: kind, Packet: *p})
 	}
 }

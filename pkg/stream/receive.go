@@ -106,9 +106,7 @@ func (c *Conn) parseAll() (need int, err error) {
 		in.packets++
 		in.bytes += n
 		if c.wants.Has(EventPacketReceived) {
-			e := newEvent(EventPacketReceived)
-			e.Packet, e.Size = *p, n
-			c.observe(c.base, e)
+			c.observe(c.base, &Event{Kind: EventPacketReceived, Packet: *p, Size: n})
 		}
 		switch p.Kind {
 		case KindResponse:
@@ -227,6 +225,7 @@ func (c *Conn) settleArrivals() {
 			}
 		case a.call.givenUp:
 			if c.wants.Has(EventCallLate) {
+				a.call.shown = nil // whoever gave it up may be showing that
 				e := a.call.event(EventCallLate)
 				e.Size = len(a.packet.Payload)
 				c.observe(a.call.ctx, e)
