@@ -12,8 +12,8 @@ import (
 // has a turn. Readers for which that does not pay soon do it seldom.
 
 const (
-	// maxPolls is how often a reader asks again before it waits: some 30 µs.
-	maxPolls = 100
+	// maxPolls is how often a reader asks again before it waits: some 50 µs.
+	maxPolls = 200
 	// pollStreak is after how many times in a row that bytes came while the reader asked
 	// it waits all the same: only when nobody has anything to do does the scheduler
 	// look for the bytes of other connections.
