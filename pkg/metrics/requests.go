@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -14,6 +16,7 @@ type requests struct {
 	rejected *prometheus.CounterVec
 	duration *durationVec
 
+	low   [64]*typeSeries // of the types below, which are the usual ones
 	types map[uint64]*typeSeries
 	other *typeSeries
 }
@@ -42,7 +45,11 @@ func (r *requests) init(types map[uint64]string) {
 	r.other = r.bind(otherType)
 	r.types = make(map[uint64]*typeSeries, len(types))
 	for typ, name := range types {
-		r.types[typ] = r.bind(name)
+		s := r.bind(name)
+		r.types[typ] = s
+		if typ < uint64(len(r.low)) {
+			r.low[typ] = s
+		}
 	}
 }
 
@@ -63,10 +70,10 @@ func (r *requests) bind(name string) *typeSeries {
 }
 
 func (r *requests) of(typ uint64, role stream.Role) *requestSeries {
-	if s := r.types[typ]; s != nil {
-		return &s[role]
+	if typ < uint64(len(r.low)) {
+		return &cmp.Or(r.low[typ], r.other)[role]
 	}
-	return &r.other[role]
+	return &cmp.Or(r.types[typ], r.other)[role]
 }
 
 func (s *requestSeries) count(e *stream.Event) {

@@ -22,8 +22,7 @@ type Call struct {
 	waited  time.Duration   // to be queued
 	ctx     context.Context // of its events
 
-	followed bool   // by an observer
-	shown    *Event // what observers are shown of it; kept when the call is used again
+	followed bool // by an observer
 
 	buf []byte // the caller's buffer, the engine's until the call ends
 
@@ -68,7 +67,7 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 		// It is used again, unless its context has ended: then whoever gives it up
 		// is about to look at it, or has, and the table names it still.
 		if call.stop == nil || call.stop() {
-			*call = Call{shown: call.shown}
+			*call = Call{}
 			goPool.Put(call)
 		}
 		notify(resp, err)
@@ -82,16 +81,11 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 	}
 }
 
-// event makes an event of the call, in place of the one before. Whoever may settle the
-// call, or has not given it out yet, may do so.
 func (call *Call) event(kind EventKind) *Event {
-	if call.shown == nil {
-		call.shown = new(Event)
-	}
-	*call.shown = Event{Kind: kind, Label: call.label, Followed: call.followed, payload: call.size, Packet: Packet{
-		Kind: KindRequest, Channel: call.channel, Tag: call.tag, Flags: call.flags, Type: call.typ,
-	}}
-	return call.shown
+	e := newEvent(kind, call.size, call.followed)
+	e.Label = call.label
+	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = call.channel, call.tag, call.flags, call.typ
+	return e
 }
 
 // fail makes the error of this call.
@@ -166,6 +160,6 @@ func (c *Conn) newCall() *Call {
 // recycle gives a call of Conn.Call back. Nobody else knows it any more.
 func (c *Conn) recycle(call *Call) {
 	done := call.done
-	*call = Call{pooled: true, done: done, shown: call.shown}
+	*call = Call{pooled: true, done: done}
 	c.callPool.Put(call)
 }

@@ -32,6 +32,7 @@ type Conn struct {
 	done     chan struct{} // closed when everything has ended
 
 	callPool sync.Pool
+	clock    clock // of events
 
 	in    input // owned by the reader
 	role  role
@@ -125,6 +126,7 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c.dispatch.resume = make(chan struct{}, 1)
 	c.out.full = make(chan struct{}, 1)
+	c.in.clock = &c.clock
 	c.in.init(c.tr, &c.opts, func() {
 		c.end(ReasonSlowSender, fmt.Errorf("%w: no byte for %v", ErrSlowSender, c.opts.ReadTimeout))
 	})

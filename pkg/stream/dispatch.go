@@ -48,7 +48,6 @@ type inbound struct {
 	scope           *scope
 	ctx             context.Context // of the handler and of events
 	followed        bool            // by an observer
-	shown           *Event          // what observers are shown of it; kept when it is used again
 }
 
 var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
@@ -61,15 +60,10 @@ func (in *inbound) request() Request {
 	return r
 }
 
-// event makes an event of the request, in place of the one before.
 func (in *inbound) event(kind EventKind) *Event {
-	if in.shown == nil {
-		in.shown = new(Event)
-	}
-	*in.shown = Event{Kind: kind, Followed: in.followed, payload: in.size, Packet: Packet{
-		Kind: KindRequest, Channel: in.channel.number, Tag: in.tag, Flags: in.flags, Type: in.typ,
-	}}
-	return in.shown
+	e := newEvent(kind, in.size, in.followed)
+	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = in.channel.number, in.tag, in.flags, in.typ
+	return e
 }
 
 // inboundMemory is what a request is counted with while it is in flight.
@@ -79,7 +73,7 @@ func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Paylo
 func (in *inbound) letGo() {
 	in.payload.release()
 	in.conn.opts.Budget.giveBack(in.memory)
-	*in = inbound{shown: in.shown}
+	*in = inbound{}
 	inboundPool.Put(in)
 }
 
@@ -101,7 +95,7 @@ func (in *input) putAside(r *inbound) {
 		return
 	}
 	r.conn.opts.Budget.giveBack(r.memory)
-	*r = inbound{conn: r.conn, payload: r.payload.emptied(), shown: r.shown}
+	*r = inbound{conn: r.conn, payload: r.payload.emptied()}
 	in.aside = r
 }
 

@@ -36,7 +36,8 @@ type input struct {
 	watched bool          // the timer runs
 	partial atomic.Int64  // bytes there of a packet whose rest is awaited; for others to read
 
-	timed bool      // at is wanted
+	timed bool // at is wanted
+	clock *clock
 	at    time.Time // when the last bytes came
 
 	packet         Packet // the last one; it is overwritten by the next
@@ -172,7 +173,7 @@ func (in *input) fill(need int) error {
 	}
 	if n > 0 {
 		if in.timed {
-			in.at = time.Now()
+			in.at = in.clock.now()
 		}
 		return nil // an error will come again
 	}

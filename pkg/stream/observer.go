@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -166,7 +167,8 @@ type Event struct {
 	// others need not look for what it may have put into the context.
 	Followed bool
 
-	payload int // bytes of the request's payload, also when it is not there any more
+	payload int  // bytes of the request's payload, also when it is not there any more
+	pooled  bool // it is from eventPool
 }
 
 // Name is the request's name: connection:tag:label (specification, section 13).
@@ -259,16 +261,39 @@ func (c *Conn) observe(ctx context.Context, e *Event) {
 		e.Time = time.Now()
 	}
 	c.opts.Observer.Observe(ctx, e)
-	e.Packet.Payload, e.Err = nil, nil // it may be kept for long
+	e.letGo()
 }
 
 // begin tells the observer that a request begins. It returns the context of the
 // request's further events, and whether it is followed.
 func (c *Conn) begin(ctx context.Context, e *Event) (_ context.Context, followed bool) {
 	e.Conn = c
-	ctx = c.opts.Observer.Begin(ctx, e)
-	e.Packet.Payload = nil
-	return ctx, e.Followed
+	ctx, followed = c.opts.Observer.Begin(ctx, e), e.Followed
+	e.letGo()
+	return ctx, followed
+}
+
+// eventPool has events to show of requests. They are few, whatever is in flight, and so
+// stay in the caches of the processor.
+var eventPool = sync.Pool{New: func() any { return &Event{pooled: true} }}
+
+// newEvent returns an event of a request whose packet has no numbers yet. It is written
+// field by field, since assigning a whole Event costs several times as much.
+func newEvent(kind EventKind, payload int, followed bool) *Event {
+	e := eventPool.Get().(*Event)
+	e.Kind, e.Time, e.Packet.Kind = kind, time.Time{}, KindRequest
+	e.Outcome, e.Reason, e.Rejection = OutcomePending, ReasonNone, RejectNone
+	e.Duration, e.Waited, e.Size = 0, 0, 0
+	e.Followed, e.payload = followed, payload
+	return e
+}
+
+// letGo gives the event back, if it is from there.
+func (e *Event) letGo() {
+	if e.pooled {
+		e.Conn, e.Packet.Payload, e.Label, e.Err = nil, nil, "", nil
+		eventPool.Put(e)
+	}
 }
 
 // observePacket shows an event of a packet, if somebody wants to see it.

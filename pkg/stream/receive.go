@@ -225,7 +225,6 @@ func (c *Conn) settleArrivals() {
 			}
 		case a.call.givenUp:
 			if c.wants.Has(EventCallLate) {
-				a.call.shown = nil // whoever gave it up may be showing that
 				e := a.call.event(EventCallLate)
 				e.Size = len(a.packet.Payload)
 				c.observe(a.call.ctx, e)

@@ -83,7 +83,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	call.ctx = ctx
 	p := Packet{Kind: KindRequest, Channel: call.channel, Flags: call.flags, Type: call.typ, Payload: payload}
 	if c.wants.Has(EventCallDone) || c.wants.Has(EventCallBegin) {
-		call.begun = time.Now()
+		call.begun = c.clock.now()
 	}
 	if c.wants.Has(EventCallBegin) {
 		e := call.event(EventCallBegin)

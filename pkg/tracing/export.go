@@ -23,6 +23,7 @@ type SpanStats struct {
 type export struct {
 	sdktrace.SpanProcessor // the SDK's batch processor
 
+	gather  gather
 	limit   int64
 	waiting atomic.Int64 // handed to the processor, not yet out of the exporter
 
@@ -38,6 +39,7 @@ func newExport(to sdktrace.SpanExporter) *export {
 	e.SpanProcessor = sdktrace.NewBatchSpanProcessor(countedExporter{to, e},
 		sdktrace.WithMaxQueueSize(int(e.limit)+queueSpare),
 		sdktrace.WithMaxExportBatchSize(maxBatch(e.limit)))
+	e.gather.to = e.SpanProcessor.OnEnd
 	return e
 }
 
@@ -66,7 +68,19 @@ func (e *export) OnEnd(s sdktrace.ReadOnlySpan) {
 		e.queueFull.Add(1)
 		return
 	}
-	e.SpanProcessor.OnEnd(s)
+	e.gather.add(s)
+}
+
+// ForceFlush exports what has ended so far.
+func (e *export) ForceFlush(ctx context.Context) error {
+	e.gather.handOn()
+	return e.SpanProcessor.ForceFlush(ctx)
+}
+
+// Shutdown exports what has ended, and nothing any more.
+func (e *export) Shutdown(ctx context.Context) error {
+	e.gather.close()
+	return e.SpanProcessor.Shutdown(ctx)
 }
 
 func (e *export) stats() SpanStats {

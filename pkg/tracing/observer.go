@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 
 	"go.opentelemetry.io/otel"
@@ -31,7 +32,8 @@ type Options struct {
 type Observer struct {
 	events     stream.EventSet
 	tracer     trace.Tracer
-	provider   *Provider // nil: a tracer provider of somebody else
+	provider   *Provider   // nil: a tracer provider of somebody else
+	low        [64]*method // of the types below, which are the usual ones
 	types      map[uint64]*method
 	other      *method
 	attributes func(*stream.Conn) []attribute.KeyValue
@@ -67,7 +69,11 @@ func New(o Options) *Observer {
 		t.events = 0
 	}
 	for typ, name := range o.Types {
-		t.types[typ] = newMethod(name)
+		m := newMethod(name)
+		t.types[typ] = m
+		if typ < uint64(len(t.low)) {
+			t.low[typ] = m
+		}
 	}
 	return t
 }
@@ -79,19 +85,43 @@ func (t *Observer) Events() stream.EventSet { return t.events }
 // to its span, which is made when somebody asks for it; and e is followed. For a request of a peer that is not recorded, handlers find
 // the decision, so that their spans are not recorded either.
 func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
-	kind := trace.SpanKindClient
-	if e.Kind == stream.EventRequestBegin {
-		kind = trace.SpanKindServer
+	if t.provider == nil {
+		return t.beginForeign(ctx, e)
 	}
-	m := t.method(e.Packet.Type)
-	var d *decision
-	if t.provider != nil {
-		if d = t.provider.decide(ctx, m, kind, e); d == nil {
-			return ctx // where the handler finds that decision by Value
-		}
-	} else if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
+	draw := t.provider.draw(ctx, e)
+	if draw.dropped {
+		return ctx // where the handler finds that decision by Value
+	}
+	return t.follow(ctx, e, draw)
+}
+
+// follow is the part of Begin for requests that the sampler is to be asked about, or has
+// chosen. It is apart so that all others need little of a stack.
+func (t *Observer) follow(ctx context.Context, e *stream.Event, draw draw) context.Context {
+	m, kind := t.method(e.Packet.Type), kindOf(e)
+	d := t.provider.decide(ctx, m, kind, e, draw)
+	if d == nil {
 		return ctx
 	}
+	e.Followed = true
+	return t.newRequest(ctx, e, m, kind, d)
+}
+
+// beginForeign begins a span of somebody else's provider: only its tracer knows what is
+// recorded, and asks when the span begins.
+func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Context {
+	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
+		return ctx
+	}
+	r := t.newRequest(ctx, e, t.method(e.Packet.Type), kindOf(e), nil)
+	if r.span = r.start(); !r.span.IsRecording() {
+		return trace.ContextWithSpan(ctx, r.span)
+	}
+	e.Followed = true
+	return r
+}
+
+func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind, d *decision) *request {
 	r := &request{
 		Context: ctx, observer: t, decision: d, method: m, kind: kind, begun: e.Time,
 		conn: e.Conn, label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
@@ -100,20 +130,21 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if t.attributes != nil {
 		r.further = t.attributes(e.Conn)
 	}
-	if t.provider == nil { // only the tracer knows what is recorded, and asks when the span begins
-		if r.span = r.start(); !r.span.IsRecording() {
-			return trace.ContextWithSpan(ctx, r.span)
-		}
-	}
-	e.Followed = true
 	return r
 }
 
-func (t *Observer) method(typ uint64) *method {
-	if m := t.types[typ]; m != nil {
-		return m
+func kindOf(e *stream.Event) trace.SpanKind {
+	if e.Kind == stream.EventRequestBegin {
+		return trace.SpanKindServer
 	}
-	return t.other
+	return trace.SpanKindClient
+}
+
+func (t *Observer) method(typ uint64) *method {
+	if typ < uint64(len(t.low)) {
+		return cmp.Or(t.low[typ], t.other)
+	}
+	return cmp.Or(t.types[typ], t.other)
 }
 
 // Observe ends the span of a request.

@@ -35,40 +35,54 @@ func decided(ctx context.Context) *decision {
 	return d
 }
 
-// decide asks the sampler about a request; nil: it is not recorded. Where it need not
-// be asked, of the identity of a trace that begins here no more is made than it takes.
-func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) *decision {
-	var id trace.TraceID
-	if parent, _ := ctx.Value(spanKey).(trace.Span); parent != nil {
-		id = parent.SpanContext().TraceID()
+// draw is what is known of a request's trace before the sampler is asked. Where that need
+// not be, no more of the identity of a trace that begins here is made than it takes.
+type draw struct {
+	parent  trace.Span // nil: none
+	low     uint64     // the lower half of a new identity, without a parent
+	dropped bool       // not recorded
+}
+
+func (p *Provider) draw(ctx context.Context, e *stream.Event) draw {
+	if parent, _ := ctx.Value(spanKey).(trace.Span); parent != nil && parent.SpanContext().HasTraceID() {
+		return draw{parent: parent}
 	}
-	root := !id.IsValid()
-	if root {
-		low := rand.Uint64()
-		if kind == trace.SpanKindServer { // a call has no tag yet
-			low = p.traceHalf(1, e.Conn, e.Packet.Channel, e.Packet.Tag)
-		}
-		low |= 1
-		if p.share != nil && !p.share.keeps(low) {
-			return nil
-		}
-		if kind == trace.SpanKindServer {
-			id = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
-		} else {
-			id = traceIDOf(rand.Uint64(), low)
-		}
-		if p.share != nil {
-			return &decision{id, root, newSpanID(), sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}}
-		}
+	var low uint64
+	if e.Kind == stream.EventRequestBegin {
+		low = p.traceHalf(1, e.Conn, e.Packet.Channel, e.Packet.Tag)
+	} else { // a call has no tag yet
+		low = rand.Uint64()
 	}
-	result := p.sampler.ShouldSample(sdktrace.SamplingParameters{
-		ParentContext: ctx, TraceID: id, Name: m.name, Kind: kind, Attributes: m.attrs,
+	low |= 1
+	return draw{low: low, dropped: p.share != nil && !p.share.keeps(low)}
+}
+
+// decide asks the sampler about a request; nil: it is not recorded.
+func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event, draw draw) *decision {
+	d := decision{root: draw.parent == nil, spanID: newSpanID()}
+	switch {
+	case !d.root:
+		d.traceID = draw.parent.SpanContext().TraceID()
+	case kind == trace.SpanKindServer:
+		d.traceID = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
+	default:
+		d.traceID = traceIDOf(rand.Uint64(), draw.low)
+	}
+	if d.root && p.share != nil { // which has chosen it
+		d.result.Decision = sdktrace.RecordAndSample
+		return d.kept()
+	}
+	d.result = p.sampler.ShouldSample(sdktrace.SamplingParameters{
+		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kind, Attributes: m.attrs,
 	})
-	if result.Decision == sdktrace.Drop {
+	if d.result.Decision == sdktrace.Drop {
 		return nil
 	}
-	return &decision{id, root, newSpanID(), result}
+	return d.kept()
 }
+
+// kept is d where it can stay: only requests that are recorded pay for that.
+func (d decision) kept() *decision { return &d }
 
 // ratio is a sampler of a share of the traces that begin here. What it says about them
 // can be known without asking it.
