@@ -100,46 +100,55 @@ func (p Packet) AppendBinary(dst []byte) ([]byte, error) {
 	return p.append(dst), nil
 }
 
-// header is what stands before the payload.
-type header struct {
-	tag, word, channel, wireType uint64
-	isRequest                    bool // it has a wireType
+// headerBytes is room for what stands before the payload; it is written from its end on,
+// since a length is known only behind what it counts.
+type headerBytes [maxHeaderBytes]byte
+
+// maxHeaderBytes is the most that length, tag, flag word, channel and type take
+// in the form append writes.
+const maxHeaderBytes = 5 * 10
+
+// put writes v, as AppendUint does, so that it ends before b[i], and returns where it
+// begins.
+func (b *headerBytes) put(i int, v uint64) int {
+	i--
+	b[i] = byte(v) & 0x7f
+	for v >>= 7; v != 0; v >>= 7 {
+		i--
+		b[i] = byte(v) | 0x80
+	}
+	return i
 }
 
-// header returns the numbers of the packet. EOF and ERQ have fixed ones, whatever the
-// packet's fields say.
-func (p *Packet) header() header {
-	h := header{tag: p.Tag, channel: p.Channel}
+// header writes all numbers but the length to the end of b, and returns where they begin.
+// EOF and ERQ have fixed ones, whatever the packet's fields say.
+func (p *Packet) header(b *headerBytes) int {
+	i, tag, channel := len(b), p.Tag, p.Channel
+	var word uint64
 	switch p.Kind {
 	case KindResponse:
-		h.word = p.Flags << 3
+		word = p.Flags << 3
 		if p.OK {
-			h.word |= 1 << 2
+			word |= 1 << 2
 		}
-	case KindEOF:
-		h = header{tag: tagEOF, word: wordRequest, isRequest: true}
-	case KindEndRequests:
-		h = header{tag: tagERQ, word: wordRequest, isRequest: true}
+	case KindEOF, KindEndRequests:
+		tag, channel, word = tagEOF, 0, wordRequest
+		if p.Kind == KindEndRequests {
+			tag = tagERQ
+		}
+		i = b.put(i, 0)
 	case KindEnd:
-		h.word, h.isRequest = p.Flags<<2|wordRequest, true
+		word = p.Flags<<2 | wordRequest
+		i = b.put(i, 0)
 	default:
-		h.word, h.wireType, h.isRequest = p.Flags<<2|wordRequest, p.Type+1, true
+		word = p.Flags<<2 | wordRequest
+		i = b.put(i, p.Type+1)
 	}
-	if h.channel != 0 {
-		h.word |= wordChannel
+	if channel != 0 {
+		word |= wordChannel
+		i = b.put(i, channel)
 	}
-	return h
-}
-
-func (h *header) len() int {
-	n := uintLen(h.tag) + uintLen(h.word)
-	if h.channel != 0 {
-		n += uintLen(h.channel)
-	}
-	if h.isRequest {
-		n += uintLen(h.wireType)
-	}
-	return n
+	return b.put(b.put(i, word), tag)
 }
 
 // payload is what is sent of p.Payload: nothing with EOF and ERQ.
@@ -152,8 +161,8 @@ func (p *Packet) payload() []byte {
 
 // bodyLen is the number that is announced as the packet's length.
 func (p *Packet) bodyLen() int {
-	h := p.header()
-	return h.len() + len(p.payload())
+	var b headerBytes
+	return len(b) - p.header(&b) + len(p.payload())
 }
 
 // over returns the length of the packet if that is over a limit, else 0.
@@ -169,22 +178,11 @@ func (p *Packet) over(limit int) int {
 
 // append encodes a packet that was validated.
 func (p *Packet) append(dst []byte) []byte {
-	h, payload := p.header(), p.payload()
-	dst = AppendUint(dst, uint64(h.len()+len(payload)))
-	dst = AppendUint(dst, h.tag)
-	dst = AppendUint(dst, h.word)
-	if h.channel != 0 {
-		dst = AppendUint(dst, h.channel)
-	}
-	if h.isRequest {
-		dst = AppendUint(dst, h.wireType)
-	}
-	return append(dst, payload...)
+	var b headerBytes
+	i, payload := p.header(&b), p.payload()
+	i = b.put(i, uint64(len(b)-i+len(payload)))
+	return append(append(dst, b[i:]...), payload...)
 }
-
-// maxHeaderBytes is the most that length, tag, flag word, channel and type take
-// in the form append writes.
-const maxHeaderBytes = 5 * 10
 
 // ParsePacket reads one packet from the beginning of b and returns it with the
 // number of bytes it took. The packet's payload is a part of b, not a copy.

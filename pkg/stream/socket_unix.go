@@ -89,16 +89,16 @@ func (r *socketReader) waitRead() (n int, err error) {
 // read returns false when there is nothing yet.
 func (r *socketReader) read(fd uintptr) bool {
 	b := r.buffer()
-	n, err := readSocket(fd, b)
-	if err == syscall.EAGAIN && r.polls.begin() {
-		for i := 0; err == syscall.EAGAIN && i < maxPolls; i++ {
+	n, nothing, err := readSocket(fd, b)
+	if nothing && r.polls.begin() {
+		for i := 0; nothing && i < maxPolls; i++ {
 			yield()
-			n, err = readSocket(fd, b)
+			n, nothing, err = readSocket(fd, b)
 		}
-		r.polls.end(err != syscall.EAGAIN)
+		r.polls.end(!nothing)
 	}
 	switch {
-	case err == syscall.EAGAIN:
+	case nothing:
 		r.letGo()
 		return false
 	case err != nil:
@@ -111,10 +111,15 @@ func (r *socketReader) read(fd uintptr) bool {
 	return true
 }
 
-func readSocket(fd uintptr, b []byte) (n int, err error) {
+// readSocket reads once; nothing says that no byte is there yet.
+func readSocket(fd uintptr, b []byte) (n int, nothing bool, err error) {
 	for {
-		if n, err = syscall.Read(int(fd), b); err != syscall.EINTR {
-			return n, err
+		switch n, err = syscall.Read(int(fd), b); err {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return 0, true, nil
+		default:
+			return n, false, err
 		}
 	}
 }
