@@ -77,6 +77,12 @@ bench-peers: ## compare with other RPC libraries, ROUNDS (3) of 4 min, and repor
 	bench/bin/bench -matrix -rounds $(ROUNDS) -out bench/bin/results.jsonl
 	bench/bin/bench -report bench/bin/results.jsonl -into docs
 
+.PHONY: bench-scale
+bench-scale: ## growth over connections, callers, payload and age (10 min), and report in docs/scale.md
+	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .
+	bench/bin/bench -scale -out bench/bin/scale.jsonl
+	bench/bin/bench -scale -report bench/bin/scale.jsonl -into docs
+
 .PHONY: dashboards
 dashboards: ## generate the Grafana dashboards and check them (needs Node)
 	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// TestMain is also the server's process, which is this program with other flags.
+// TestMain is also the server's process, and that of a task of -scale, which are this
+// program with other flags.
 func TestMain(m *testing.M) {
-	if slices.Contains(os.Args, "-serve") {
+	if slices.Contains(os.Args, "-serve") || slices.Contains(os.Args, "-scale-task") {
 		main()
 		return
 	}
@@ -82,7 +83,7 @@ func TestReport(t *testing.T) {
 	file := filepath.Join(dir, "results.jsonl")
 	var lines bytes.Buffer
 	add := func(peer string, round int, ops float64, err string) {
-		r := Result{Peer: peer, Cell: cell{Size: 16, Callers: 64, Conns: 1}, Round: round, Ops: ops, P50: 10, Err: err}
+		r := Result{Peer: peer, Cell: cell{Size: 16, Callers: 64, Conns: 1}, Round: round, figures: figures{Ops: ops, P50: 10}, Err: err}
 		if err := json.NewEncoder(&lines).Encode(r); err != nil {
 			t.Fatal(err)
 		}

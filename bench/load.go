@@ -12,9 +12,15 @@ import (
 
 // Result is one run.
 type Result struct {
-	Peer         string  `json:"peer"`
-	Cell         cell    `json:"cell"`
-	Round        int     `json:"round"`
+	Peer  string `json:"peer"`
+	Cell  cell   `json:"cell"`
+	Round int    `json:"round"`
+	figures
+	Err string `json:"err,omitempty"`
+}
+
+// figures are what a load has shown.
+type figures struct {
 	Ops          float64 `json:"ops_s"`
 	P50          float64 `json:"p50_us"`
 	P99          float64 `json:"p99_us"`
@@ -25,7 +31,6 @@ type Result struct {
 	ServerAllocs float64 `json:"server_allocs_op"`
 	ClientBytes  float64 `json:"client_bytes_op"`
 	ServerMiB    float64 `json:"server_peak_mib"`
-	Err          string  `json:"err,omitempty"`
 }
 
 // phase of a run, the same for all callers of the process.
@@ -60,42 +65,17 @@ func load(o options, p Peer, s *serving) (Result, error) {
 	if err := a.start(o, p, s.addr); err != nil {
 		return result, err
 	}
-	time.Sleep(o.warm)
-	stop, err := profile(o.clientProfile)
-	if err != nil {
-		return result, err
-	}
-	defer stop()
-	server0, err := s.usage()
-	if err != nil {
-		return result, err
-	}
-	client0, began := ownUsage(), time.Now()
-	phase.Store(measuring)
-	time.Sleep(o.duration)
-	phase.Store(stopping)
-	took, client1 := time.Since(began), ownUsage()
-	server1, err := s.usage()
-	if err != nil {
-		return result, err
-	}
-	if err := a.wait(); err != nil {
-		return result, err
-	}
-	all := new(histogram)
-	for _, r := range a.recs {
-		all.merge(&r.histogram)
-	}
-	if all.n == 0 {
-		return result, errors.New("no call was completed")
-	}
-	n := float64(all.n)
-	result.Ops = n / took.Seconds()
-	result.P50, result.P99, result.P999 = all.quantile(.5), all.quantile(.99), all.quantile(.999)
-	result.ClientCPU, result.ServerCPU = (client1.CPU-client0.CPU)/n, (server1.CPU-server0.CPU)/n
-	result.ClientAllocs, result.ServerAllocs = float64(client1.Mallocs-client0.Mallocs)/n, float64(server1.Mallocs-server0.Mallocs)/n
-	result.ClientBytes, result.ServerMiB = float64(client1.Bytes-client0.Bytes)/n, server1.PeakMiB
-	return result, nil
+	var err error
+	result.figures, err = a.measure(s, o.warm, func() error {
+		stop, err := profile(o.clientProfile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		time.Sleep(o.duration)
+		return nil
+	})
+	return result, err
 }
 
 // asking is all callers.
@@ -117,14 +97,19 @@ func (a *asking) start(o options, p Peer, addr string) error {
 			return err
 		}
 		for range o.callers {
-			call, req := newCall(), bytes.Repeat([]byte{byte(len(a.recs))}, o.size)
-			for i := range min(8, o.size) {
-				req[i] = byte(len(a.recs) >> i)
-			}
-			a.add(func(rec *Recorder) error { return askInALoop(call, req, rec) })
+			a.ask(newCall(), o.size)
 		}
 	}
 	return nil
+}
+
+// ask adds a caller, whose request is like no other's.
+func (a *asking) ask(call Call, size int) {
+	req := bytes.Repeat([]byte{byte(len(a.recs))}, size)
+	for i := range min(8, size) {
+		req[i] = byte(len(a.recs) >> i)
+	}
+	a.add(func(rec *Recorder) error { return askInALoop(call, req, rec) })
 }
 
 func (a *asking) add(f func(*Recorder) error) {
@@ -138,6 +123,39 @@ func (a *asking) add(f func(*Recorder) error) {
 			}
 		}
 	})
+}
+
+// measure has them run warm, counts what they do while the function given runs, and
+// stops them.
+func (a *asking) measure(s *serving, warm time.Duration, during func() error) (f figures, err error) {
+	time.Sleep(warm)
+	server0, err := s.usage()
+	if err != nil {
+		return f, err
+	}
+	client0, began := ownUsage(), time.Now()
+	phase.Store(measuring)
+	err = during()
+	phase.Store(stopping)
+	took, client1 := time.Since(began), ownUsage()
+	server1, usageErr := s.usage()
+	if err := errors.Join(err, usageErr, a.wait()); err != nil {
+		return f, err
+	}
+	all := new(histogram)
+	for _, r := range a.recs {
+		all.merge(&r.histogram)
+	}
+	if all.n == 0 {
+		return f, errors.New("no call was completed")
+	}
+	n := float64(all.n)
+	f.Ops = n / took.Seconds()
+	f.P50, f.P99, f.P999 = all.quantile(.5), all.quantile(.99), all.quantile(.999)
+	f.ClientCPU, f.ServerCPU = (client1.CPU-client0.CPU)/n, (server1.CPU-server0.CPU)/n
+	f.ClientAllocs, f.ServerAllocs = float64(client1.Mallocs-client0.Mallocs)/n, float64(server1.Mallocs-server0.Mallocs)/n
+	f.ClientBytes, f.ServerMiB = float64(client1.Bytes-client0.Bytes)/n, server1.PeakMiB
+	return f, nil
 }
 
 // wait waits until all have stopped.

@@ -4,9 +4,12 @@
 //	bench -peer pktsvc -size 16 -callers 64      one run, one line of JSON
 //	bench -matrix -out results.jsonl             all peers on all cells, interleaved
 //	bench -report results.jsonl -into DIR        table and plot from such lines
+//	bench -scale -out scale.jsonl                growth over connections, callers, payload and age
+//	bench -scale -report scale.jsonl -into DIR   tables and plots from those
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"maps"
@@ -26,6 +29,7 @@ type options struct {
 	warm          time.Duration // before it
 	clientProfile string
 	serverProfile string
+	heapProfile   string
 }
 
 func main() {
@@ -45,15 +49,17 @@ func run() error {
 	flag.DurationVar(&o.warm, "warm", 300*time.Millisecond, "time before it")
 	flag.StringVar(&o.clientProfile, "client-profile", "", "write the client's CPU profile to this file")
 	flag.StringVar(&o.serverProfile, "server-profile", "", "write the server's CPU profile to this file")
+	flag.StringVar(&o.heapProfile, "server-heap-profile", "", "write the server's heap with the most idle connections of -scale to this file")
 	serve := flag.Bool("serve", false, "be the server's process")
 	list := flag.Bool("list", false, "list the peers")
 	matrix := flag.Bool("matrix", false, "measure all -peers on all -cells, interleaved")
-	names := flag.String("peers", "", "comma-separated peers of -matrix (default: all)")
+	names := flag.String("peers", "", "comma-separated peers of -matrix (default: all) or -scale")
 	cells := flag.String("cells", defaultCells, "comma-separated cells of -matrix, SIZExCALLERSxCONNECTIONS; with a p behind on one CPU")
-	rounds := flag.Int("rounds", 3, "rounds of -matrix")
-	out := flag.String("out", "", "file for the results of -matrix, as lines of JSON")
+	rounds := flag.Int("rounds", 0, "rounds of -matrix (default 3) or -scale (default 2)")
+	out := flag.String("out", "", "file for the results of -matrix or -scale, as lines of JSON")
 	report := flag.String("report", "", "comma-separated files of results to report on")
 	into := flag.String("into", ".", "directory for the report")
+	scale := scaleFlags()
 	flag.Parse()
 
 	switch {
@@ -62,10 +68,20 @@ func run() error {
 			fmt.Println(name)
 		}
 		return nil
+	case scale.task != "":
+		return runTask(scale.task, os.Stdout)
+	case *report != "" && scale.on:
+		return writeScaleReport(*report, *into)
 	case *report != "":
 		return writeReport(strings.Split(*report, ","), *into)
+	case scale.on:
+		m, err := scale.run(o, *names, cmp.Or(*rounds, 2), *out)
+		if err != nil {
+			return err
+		}
+		return m.run()
 	case *matrix:
-		m := matrixRun{options: o, peers: slices.Sorted(maps.Keys(peers)), rounds: *rounds, out: *out}
+		m := matrixRun{options: o, peers: slices.Sorted(maps.Keys(peers)), rounds: cmp.Or(*rounds, 3), out: *out}
 		if *names != "" {
 			m.peers = strings.Split(*names, ",")
 		}

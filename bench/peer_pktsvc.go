@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,7 +67,8 @@ func (p pktsvcPeer) Serve(ready func(string)) error {
 	return serveConns(ready, func(c net.Conn) {
 		conn, err := stream.NewConn(c, stream.Options{Handler: mux, Observer: observer})
 		if err == nil {
-			<-conn.Done()
+			<-conn.Received() // the client has ended
+			_ = conn.Shutdown(context.Background())
 		}
 	})
 }
@@ -88,6 +90,10 @@ func (p pktsvcPeer) Dial(addr string, _ int) (func() Call, error) {
 	if err != nil {
 		return nil, err
 	}
+	return callsOn(conn), nil
+}
+
+func callsOn(conn *stream.Conn) func() Call {
 	ctx := context.Background()
 	return func() Call {
 		var buf []byte
@@ -98,6 +104,25 @@ func (p pktsvcPeer) Dial(addr string, _ int) (func() Call, error) {
 			resp, err := conn.Call(ctx, stream.Request{Payload: req, Buffer: buf})
 			return resp.Payload, err
 		}
+	}
+}
+
+// Linker gives all connections one observer, as a process has it.
+func (p pktsvcPeer) Linker() (func(dialFunc) (link, error), error) {
+	observer, err := p.observer()
+	if err != nil {
+		return nil, err
+	}
+	return func(dial dialFunc) (link, error) {
+		c, err := dial(context.Background())
+		if err != nil {
+			return link{}, err
+		}
+		conn, err := stream.NewConn(c, stream.Options{Observer: observer})
+		if err != nil {
+			return link{}, errors.Join(err, c.Close())
+		}
+		return link{newCall: callsOn(conn), close: func() error { return errors.Join(conn.Close(), c.Close()) }}, nil
 	}, nil
 }
 

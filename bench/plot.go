@@ -20,7 +20,7 @@ const (
 )
 
 // plot draws the calls per second of each peer, a panel for each cell.
-func (all *results) plot(path string) (err error) {
+func (all *results) plot(path string) error {
 	most := 0
 	var panels [][]*plot.Plot
 	for i, c := range all.cells {
@@ -35,7 +35,12 @@ func (all *results) plot(path string) (err error) {
 		}
 		panels[i/plotColumns][i%plotColumns] = p
 	}
-	height := vg.Length(len(panels)) * (vg.Length(most)*barPitch + 1.5*vg.Centimeter)
+	return drawPanels(panels, vg.Length(most)*barPitch+1.5*vg.Centimeter, path)
+}
+
+// drawPanels writes rows of panels as high as given.
+func drawPanels(panels [][]*plot.Plot, high vg.Length, path string) (err error) {
+	height := vg.Length(len(panels)) * high
 	canvas := vgsvg.New(plotWidth, height)
 	tiles := draw.Tiles{Rows: len(panels), Cols: plotColumns, PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter}
 	for r, drawn := range plot.Align(panels, tiles, draw.New(canvas)) {

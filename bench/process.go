@@ -18,6 +18,11 @@ type usage struct {
 	Mallocs uint64
 	Bytes   uint64  // allocated since the start
 	PeakMiB float64 // resident
+
+	ResidentMiB float64 // now; 0 where the system does not tell
+	HeapMiB     float64 // spans in use
+	StackMiB    float64 // of goroutines
+	Goroutines  int
 }
 
 func ownUsage() usage {
@@ -26,7 +31,11 @@ func ownUsage() usage {
 	var ms runtime.MemStats
 	runtime.ReadMemStats(&ms)
 	us := func(t syscall.Timeval) float64 { return float64(t.Sec)*1e6 + float64(t.Usec) }
-	return usage{us(ru.Utime) + us(ru.Stime), ms.Mallocs, ms.TotalAlloc, float64(ru.Maxrss) / 1024}
+	return usage{
+		CPU: us(ru.Utime) + us(ru.Stime), Mallocs: ms.Mallocs, Bytes: ms.TotalAlloc, PeakMiB: float64(ru.Maxrss) / 1024,
+		ResidentMiB: residentMiB(), HeapMiB: float64(ms.HeapInuse) / (1 << 20), StackMiB: float64(ms.StackInuse) / (1 << 20),
+		Goroutines: runtime.NumGoroutine(),
+	}
 }
 
 // profile writes a CPU profile until stop is called; without a path it does nothing.
@@ -45,7 +54,8 @@ func profile(path string) (stop func(), err error) {
 }
 
 // serveProcess is the server's process: it prints its address, then serves until
-// its input ends, and answers each line of it with its usage.
+// its input ends, and answers each line of it with its usage: after what the line
+// asks for, if it is not empty.
 func serveProcess(o options) error {
 	p, err := lookup(o.peer)
 	if err != nil {
@@ -56,12 +66,19 @@ func serveProcess(o options) error {
 		return err
 	}
 	defer stop()
+	if o.heapProfile != "" {
+		runtime.MemProfileRate = fineHeapProfile
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- p.Serve(func(addr string) { fmt.Println(addr) }) }()
 	ended := make(chan error, 1)
 	go func() {
 		in := bufio.NewScanner(os.Stdin)
 		for in.Scan() {
+			if err := prepare(in.Text(), o); err != nil {
+				ended <- err
+				return
+			}
 			if err := json.NewEncoder(os.Stdout).Encode(ownUsage()); err != nil {
 				ended <- err
 				return
@@ -77,20 +94,25 @@ func serveProcess(o options) error {
 	}
 }
 
-// serving is the other process, as the client's sees it.
+// serving is another process, the server's unless said otherwise, as the client's sees it.
 type serving struct {
-	addr string
+	addr string // the first line that it printed
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Scanner
 }
 
 func startServer(o options) (*serving, error) {
+	return startProcess("-serve", "-peer", o.peer, "-server-profile", o.serverProfile, "-server-heap-profile", o.heapProfile)
+}
+
+// startProcess runs this program with other flags, and waits for the first line of it.
+func startProcess(args ...string) (*serving, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	s := &serving{cmd: exec.Command(self, "-serve", "-peer", o.peer, "-server-profile", o.serverProfile)}
+	s := &serving{cmd: exec.Command(self, args...)}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -104,20 +126,28 @@ func startServer(o options) (*serving, error) {
 		return nil, err
 	}
 	if !s.out.Scan() {
-		return nil, fmt.Errorf("the server of %s did not start: %w", o.peer, s.stop())
+		return nil, fmt.Errorf("%q did not start: %w", args, s.stop())
 	}
 	s.addr = s.out.Text()
 	return s, nil
 }
 
-func (s *serving) usage() (u usage, err error) {
-	if _, err := fmt.Fprintln(s.in); err != nil {
-		return u, err
+func (s *serving) usage() (usage, error) { return s.usageAfter("") }
+
+func (s *serving) usageAfter(what string) (u usage, err error) {
+	err = s.ask(what, &u)
+	return u, err
+}
+
+// ask sends a line and reads the answer to it into the value given.
+func (s *serving) ask(what string, into any) error {
+	if _, err := fmt.Fprintln(s.in, what); err != nil {
+		return err
 	}
 	if !s.out.Scan() {
-		return u, fmt.Errorf("the server is gone: %w", io.ErrUnexpectedEOF)
+		return fmt.Errorf("the other process is gone: %w", io.ErrUnexpectedEOF)
 	}
-	return u, json.Unmarshal(s.out.Bytes(), &u)
+	return json.Unmarshal(s.out.Bytes(), into)
 }
 
 func (s *serving) stop() error {
