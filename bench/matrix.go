@@ -25,16 +25,22 @@ type matrixRun struct {
 // runLimit is how long one run may take beyond what it measures.
 const runLimit = 30 * time.Second
 
-func (m matrixRun) run() (err error) {
-	var w io.Writer = os.Stdout
-	if m.out != "" {
-		f, err := os.Create(m.out)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		w = f
+func (m matrixRun) run() error { return writeTo(m.out, m.measure) }
+
+// writeTo calls f with a new file; with standard output where that has no name.
+func writeTo(name string, f func(io.Writer) error) (err error) {
+	if name == "" {
+		return f(os.Stdout)
 	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return f(file)
+}
+
+func (m matrixRun) measure(w io.Writer) error {
 	total, done := 0, 0
 	for _, c := range m.cells {
 		for _, peer := range m.peers {

@@ -52,16 +52,9 @@ type scaleRun struct {
 	out      string // a file; empty: standard output
 }
 
-func (m scaleRun) run() (err error) {
-	var w io.Writer = os.Stdout
-	if m.out != "" {
-		f, err := os.Create(m.out)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		w = f
-	}
+func (m scaleRun) run() error { return writeTo(m.out, m.measure) }
+
+func (m scaleRun) measure(w io.Writer) error {
 	tasks := m.tasks()
 	if len(tasks) == 0 {
 		return fmt.Errorf("there is nothing to measure in parts %q", m.parts)

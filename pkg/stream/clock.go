@@ -9,8 +9,8 @@ import (
 // system's clock is seen so late at the most.
 const clockKeeps = time.Second
 
-// clock tells times as time.Now does, for half the price: it asks for the time of day
-// only now and then, and adds what has passed since. The zero value is ready to use. Its
+// clock tells times as time.Now does, for two thirds of the price: it asks for the time of
+// day only now and then, and adds what has passed since. The zero value is ready to use. Its
 // methods may be called concurrently.
 type clock struct{ base atomic.Pointer[time.Time] }
 

@@ -3,6 +3,7 @@ package stream
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // A reader that finds nothing on its socket asks again a few times before it waits to
@@ -14,6 +15,10 @@ import (
 const (
 	// maxPolls is how often a reader asks again before it waits: some 50 µs.
 	maxPolls = 200
+	// maxPolling bounds how long it does so where others take long turns in between, and
+	// pollsALook after how many it looks: until it waits it cannot be interrupted.
+	maxPolling = time.Millisecond
+	pollsALook = 8
 	// pollStreak is after how many times in a row that bytes came while the reader asked
 	// it waits all the same: only when nobody has anything to do does the scheduler
 	// look for the bytes of other connections.
@@ -23,8 +28,8 @@ const (
 	maxPollPause = 1024
 )
 
-// polling is how many readers poll now. They are fewer than half of what runs at a time,
-// so that they do not take it from each other.
+// polling is how many readers poll now: at most half of the goroutines that can run at a
+// time, but one at the least, so that they do not take it from each other.
 var polling atomic.Int32
 
 // polls decides whether a reader polls. It belongs to the reader.

@@ -5,27 +5,67 @@ package stream
 import (
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// Bytes that come while the reader asks again are read without a wait; a reader that
-// does not ask waits.
-func TestSocketReaderPolls(t *testing.T) {
+// socketPair connects two sockets.
+func socketPair(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	ours, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
+	if ours, err = net.Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer ours.Close()
-	theirs, err := ln.Accept()
-	if err != nil {
+	t.Cleanup(func() { ours.Close() })
+	if theirs, err = ln.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer theirs.Close()
+	t.Cleanup(func() { theirs.Close() })
+	return ours, theirs
+}
+
+// A reader whose turns others make long polls no further: it could not be interrupted.
+func TestPollingEndsWhereTurnsAreLong(t *testing.T) {
+	ours, theirs := socketPair(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var turns atomic.Int64
+	var stop atomic.Bool
+	polled := int64(-1)
+	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20}, func() []byte { return make([]byte, 8) }, func() {
+		polled = turns.Load()
+		stop.Store(true)
+		if _, err := theirs.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+	})
+	gone := make(chan struct{})
+	go func() { // works for long between two looks of the reader
+		defer close(gone)
+		for !stop.Load() {
+			for begun := time.Now(); time.Since(begun) < maxPolling; {
+			}
+			turns.Add(1)
+			runtime.Gosched()
+		}
+	}()
+	if n, err := r.waitRead(); n != 1 || err != nil {
+		t.Errorf("%d bytes, error %v; want 1, nil", n, err)
+	}
+	<-gone
+	if polled < 0 || polled > 2*pollsALook {
+		t.Errorf("it waited after %d long turns of others, want at most %d", polled, 2*pollsALook)
+	}
+}
+
+// Bytes that come while the reader asks again are read without a wait; a reader that
+// does not ask waits.
+func TestSocketReaderPolls(t *testing.T) {
+	ours, theirs := socketPair(t)
 	write := func() {
 		if _, err := theirs.Write([]byte("x")); err != nil {
 			t.Error(err)

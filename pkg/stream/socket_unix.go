@@ -5,6 +5,7 @@ package stream
 import (
 	"io"
 	"syscall"
+	"time"
 )
 
 const haveRawSockets = true
@@ -91,9 +92,13 @@ func (r *socketReader) read(fd uintptr) bool {
 	b := r.buffer()
 	n, nothing, err := readSocket(fd, b)
 	if nothing && r.polls.begin() {
-		for i := 0; nothing && i < maxPolls; i++ {
+		begun := time.Now()
+		for i := 1; nothing && i <= maxPolls; i++ {
 			yield()
 			n, nothing, err = readSocket(fd, b)
+			if i%pollsALook == 0 && time.Since(begun) > maxPolling {
+				break
+			}
 		}
 		r.polls.end(!nothing)
 	}

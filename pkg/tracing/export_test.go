@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
@@ -60,6 +62,56 @@ func TestSpansAreCounted(t *testing.T) {
 	if got := new(Provider).Spans(); got != (SpanStats{}) {
 		t.Errorf("not enabled: %+v", got)
 	}
+}
+
+// Spans are gathered no longer than the queue has room for: a batch leaves when it is full.
+func TestSmallQueueLosesNothingInTime(t *testing.T) {
+	setEnvironment(t, map[string]string{"OTEL_BSP_MAX_QUEUE_SIZE": "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"})
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := mustProvider(t, ProviderOptions{})
+		tracer := p.Tracer("test")
+		for range 10 {
+			for range 4 {
+				_, span := tracer.Start(t.Context(), "span")
+				span.End()
+			}
+			synctest.Wait()
+		}
+		if got, want := p.Spans(), (SpanStats{Exported: 40}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}
+
+// Few spans are handed on after a while, many at once.
+func TestGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handed := 0
+		g := gather{most: 5, to: func(sdktrace.ReadOnlySpan) { handed++ }}
+		check := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			if handed != want {
+				t.Errorf("%d handed on, want %d", handed, want)
+			}
+		}
+		g.add(nil)
+		time.Sleep(gatherDelay - 1)
+		check(0)
+		time.Sleep(1)
+		check(1)
+		for range 4 {
+			g.add(nil)
+		}
+		check(1)
+		g.add(nil)
+		check(6)
+		g.add(nil)
+		g.close()
+		check(7)
+		g.add(nil)
+		check(8)
+	})
 }
 
 // The SDK by itself panics on these.

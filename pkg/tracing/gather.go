@@ -17,7 +17,8 @@ const (
 
 // gather keeps spans that have ended, to hand them on together.
 type gather struct {
-	to func(sdktrace.ReadOnlySpan)
+	to   func(sdktrace.ReadOnlySpan)
+	most int // at most gatherMost, and what fits the queue behind
 
 	mu     sync.Mutex
 	spans  []sdktrace.ReadOnlySpan
@@ -36,12 +37,11 @@ func (g *gather) add(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	g.spans = append(g.spans, s)
-	switch len(g.spans) {
-	case 1:
+	switch n := len(g.spans); {
+	case n == g.most:
+		go g.handOn() // which stops the timer
+	case n == 1:
 		g.timer = time.AfterFunc(gatherDelay, g.handOn)
-	case gatherMost:
-		g.timer.Stop()
-		go g.handOn()
 	}
 	g.mu.Unlock()
 }
