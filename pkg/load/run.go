@@ -166,7 +166,11 @@ func (r *Run) call(c *caller) {
 		}
 		outcome := outcomeOf(err, expired)
 		c.tally.failed(outcome, err)
-		if outcome == stream.OutcomeLost || outcome == stream.OutcomeRefused {
+		switch outcome {
+		case stream.OutcomeLost:
+			<-c.conn.Received() // closed just behind its calls; the report looks at it
+			return
+		case stream.OutcomeRefused:
 			return // so would all that follow be
 		}
 	}

@@ -37,11 +37,11 @@ func (g *gather) add(s sdktrace.ReadOnlySpan) {
 		return
 	}
 	g.spans = append(g.spans, s)
-	switch n := len(g.spans); {
-	case n == g.most:
-		go g.handOn() // which stops the timer
-	case n == 1:
+	if len(g.spans) == 1 {
 		g.timer = time.AfterFunc(gatherDelay, g.handOn)
+	}
+	if len(g.spans) == g.most {
+		go g.handOn() // which stops the timer
 	}
 	g.mu.Unlock()
 }
