@@ -1,6 +1,8 @@
 package logging
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -52,6 +54,13 @@ func (cs *connections) named(name string) (list []*stream.Conn) {
 		}
 	}
 	return list
+}
+
+// all returns the open connections.
+func (cs *connections) all() []*stream.Conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return slices.Collect(maps.Keys(cs.open))
 }
 
 func (cs *connections) isOpen(c *stream.Conn) bool {

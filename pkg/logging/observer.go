@@ -33,9 +33,8 @@ type Options struct {
 	// warning. Zero or less: none is.
 	Slow time.Duration
 
-	// PacketTrace allows the packet trace to be switched on. The connections
-	// then report every event, which costs a little for each packet even while
-	// the trace is off.
+	// PacketTrace allows the packet trace to be switched on. While it is on, for one
+	// connection or for all, all connections report every event.
 	PacketTrace bool
 	// TraceLog takes the lines of the packet trace. Default: Log. One of its own
 	// can be at level debug while Log is not, and should not sample.
@@ -66,7 +65,7 @@ type Observer struct {
 	activity activity
 }
 
-var _ stream.Observer = (*Observer)(nil)
+var _ stream.EndObserver = (*Observer)(nil)
 
 // New makes an observer.
 func New(o Options) *Observer {
@@ -92,10 +91,9 @@ func New(o Options) *Observer {
 	return l
 }
 
-// Events are those that lines are written about; all if the packet trace is
-// allowed.
+// Events are those that lines are written about; all while the packet trace is on.
 func (l *Observer) Events() stream.EventSet {
-	if l.trace.allowed {
+	if l.trace.active() {
 		return stream.AllEvents
 	}
 	return stream.Events(
@@ -113,6 +111,17 @@ func (l *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	return ctx
 }
 
+// ObserveEnds writes the lines about requests that were answered ok, of which few have
+// one.
+func (l *Observer) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
+	all := l.trace.on(c) || l.log.Core().Enabled(zapcore.DebugLevel)
+	for i := range ends {
+		if e := &ends[i]; all || l.isSlow(e.Duration) {
+			l.Observe(context.Background(), e.Event(c, role))
+		}
+	}
+}
+
 // Observe writes the lines about an event.
 func (l *Observer) Observe(ctx context.Context, e *stream.Event) {
 	if l.trace.on(e.Conn) {
@@ -121,10 +130,15 @@ func (l *Observer) Observe(ctx context.Context, e *stream.Event) {
 	switch e.Kind {
 	case stream.EventConnOpened:
 		l.conns.add(e.Conn)
+		if l.trace.active() { // which may have been switched on since the connection has asked
+			e.Conn.AskObserver()
+		}
 		l.connOpened(e)
 	case stream.EventConnClosed:
 		l.conns.remove(e.Conn)
-		l.trace.forget(e.Conn)
+		if l.trace.forget(e.Conn) {
+			l.askAgain()
+		}
 		l.connClosed(e)
 	case stream.EventRequestDone, stream.EventRequestRejected:
 		l.requestDone(ctx, e)

@@ -3,6 +3,7 @@ package logging
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -18,7 +19,7 @@ func (l *Observer) requestDone(ctx context.Context, e *stream.Event) {
 	}
 	switch e.Outcome {
 	case stream.OutcomeOK:
-		if l.isSlow(e) {
+		if l.isSlow(e.Duration) {
 			l.request(ctx, e, zapcore.WarnLevel, "slow request")
 		} else {
 			l.request(ctx, e, zapcore.DebugLevel, "request served")
@@ -60,7 +61,7 @@ func (l *Observer) callDone(ctx context.Context, e *stream.Event) {
 	message := callMessages[e.Outcome]
 	switch e.Outcome {
 	case stream.OutcomeOK:
-		if l.isSlow(e) {
+		if l.isSlow(e.Duration) {
 			l.request(ctx, e, zapcore.WarnLevel, "slow call")
 		} else {
 			l.request(ctx, e, zapcore.DebugLevel, message)
@@ -72,7 +73,7 @@ func (l *Observer) callDone(ctx context.Context, e *stream.Event) {
 	}
 }
 
-func (l *Observer) isSlow(e *stream.Event) bool { return l.slow > 0 && e.Duration >= l.slow }
+func (l *Observer) isSlow(d time.Duration) bool { return l.slow > 0 && d >= l.slow }
 
 // request writes a line about a request, of either side, if its level is on.
 func (l *Observer) request(ctx context.Context, e *stream.Event, level zapcore.Level, message string, more ...zap.Field) {

@@ -15,8 +15,8 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// packetTrace knows which connections are traced. While none is, an event costs
-// two atomic loads.
+// packetTrace knows which connections are traced. While none is, no events are made for
+// it.
 type packetTrace struct {
 	log     *zap.Logger
 	allowed bool
@@ -40,6 +40,9 @@ func (t *packetTrace) on(c *stream.Conn) bool {
 	return traced
 }
 
+// active says whether any connection is traced.
+func (t *packetTrace) active() bool { return t.all.Load() || t.some.Load() != nil }
+
 // change replaces the set of connections that are traced by themselves.
 func (t *packetTrace) change(f func(map[*stream.Conn]struct{})) {
 	t.mu.Lock()
@@ -56,20 +59,23 @@ func (t *packetTrace) change(f func(map[*stream.Conn]struct{})) {
 	}
 }
 
-// forget lets go of a connection that is not open any more.
-func (t *packetTrace) forget(c *stream.Conn) {
+// forget lets go of a connection that is not open any more. It reports whether that one
+// was traced by itself.
+func (t *packetTrace) forget(c *stream.Conn) bool {
 	if !t.allowed {
-		return
+		return false
 	}
 	t.mu.Lock() // whoever adds it at this time comes first, and is seen
 	some := t.some.Load()
 	t.mu.Unlock()
 	if some == nil {
-		return
+		return false
 	}
-	if _, traced := (*some)[c]; traced {
+	_, traced := (*some)[c]
+	if traced {
 		t.change(func(set map[*stream.Conn]struct{}) { delete(set, c) })
 	}
+	return traced
 }
 
 var errTraceNotAllowed = errors.New("logging: the packet trace is not allowed: set Options.PacketTrace")
@@ -96,7 +102,16 @@ func (l *Observer) SetTrace(conn string, on bool) error {
 			}
 		}
 	})
+	l.askAgain()
 	return nil
+}
+
+// askAgain tells all connections that Events may have changed. Those that open at the same
+// time see to it themselves.
+func (l *Observer) askAgain() {
+	for _, c := range l.conns.all() {
+		c.AskObserver()
+	}
 }
 
 // SetTraceAll switches the packet trace of all connections, later ones too, on
@@ -107,6 +122,7 @@ func (l *Observer) SetTraceAll(on bool) error {
 		return errTraceNotAllowed
 	}
 	l.trace.all.Store(on)
+	l.askAgain()
 	return nil
 }
 

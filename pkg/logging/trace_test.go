@@ -3,6 +3,7 @@ package logging
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -161,6 +162,80 @@ func TestTraceSwitch(t *testing.T) {
 			t.Errorf("an unknown name: %v", err)
 		}
 	})
+}
+
+// While nothing is traced, no events are made for the trace; when it is switched on, open
+// connections make them, and so do those that open later.
+func TestTraceCostsNothingWhileOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, lines := newLog(zap.DebugLevel, Options{PacketTrace: true})
+		others := &counting{}
+		connect := func(name string) *stream.Conn {
+			a, b := net.Pipe()
+			conn, err := stream.NewConn(a, stream.Options{Name: name, Observer: stream.Observers(log, others)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			peer, err := stream.NewConn(b, stream.Options{Handler: stream.HandlerFunc(func(context.Context, stream.Request) (stream.Response, error) {
+				return stream.Response{}, nil
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close(); peer.Close() })
+			return conn
+		}
+		traced := func(conn *stream.Conn) bool {
+			lines.TakeAll()
+			if _, err := conn.Call(t.Context(), stream.Request{}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return lines.FilterMessage("packet_received").Len() > 0
+		}
+		first := connect("first")
+		if log.Events() == stream.AllEvents || traced(first) {
+			t.Error("traced from the beginning")
+		}
+		if err := log.SetTrace("first", true); err != nil {
+			t.Fatal(err)
+		}
+		second := connect("second")
+		if !traced(first) || traced(second) {
+			t.Error("one: not the one that was named")
+		}
+		first.Close()
+		synctest.Wait()
+		if log.Events() == stream.AllEvents || traced(second) {
+			t.Error("traced after the end of the one that was named")
+		}
+		if err := log.SetTraceAll(true); err != nil {
+			t.Fatal(err)
+		}
+		if third := connect("third"); !traced(second) || !traced(third) {
+			t.Error("all: not traced")
+		}
+		if err := log.SetTraceAll(false); err != nil {
+			t.Fatal(err)
+		}
+		if log.Events() == stream.AllEvents || traced(second) {
+			t.Error("traced in the end")
+		}
+		if others.packets > 0 {
+			t.Errorf("%d events of packets for one who wants none", others.packets)
+		}
+	})
+}
+
+// counting wants the ends of calls only.
+type counting struct{ packets int }
+
+func (*counting) Events() stream.EventSet                                    { return stream.Events(stream.EventCallDone) }
+func (*counting) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
+func (c *counting) Observe(_ context.Context, e *stream.Event) {
+	if e.Kind != stream.EventCallDone {
+		c.packets++
+	}
 }
 
 func TestTraceMustBeAllowed(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // durations is a histogram of durations, classic and native, that costs a request a
@@ -122,13 +124,41 @@ func (h *durations) observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// observeTrace also keeps the trace as the exemplar of the duration's bucket.
-func (h *durations) observeTrace(d time.Duration, traceID string) {
-	h.observe(d)
-	bucket, _ := slices.BinarySearch(durationBuckets[:], d)
-	h.exemplars[bucket].Store(&prometheus.Exemplar{
-		Value: d.Seconds(), Labels: prometheus.Labels{exemplarLabel: traceID}, Timestamp: time.Now(),
+// observeEnds counts the durations of some requests.
+func (h *durations) observeEnds(ends []stream.End) {
+	var sum time.Duration
+	for i := range ends {
+		d := ends[i].Duration
+		if d <= 0 {
+			h.cells[0].Add(1)
+			continue
+		}
+		h.cells[1+cellFor(d)].Add(1)
+		sum += d
+	}
+	h.sum.Add(int64(sum))
+}
+
+// exemplarFresh is how long an exemplar is not replaced: whoever scrapes looks less often,
+// and making one costs more than all else about a request.
+const exemplarFresh = time.Second
+
+// lacksExemplar says whether the bucket of a duration has no fresh exemplar.
+func (h *durations) lacksExemplar(d time.Duration, at time.Time) bool {
+	e := h.exemplars[bucketOf(d)].Load()
+	return e == nil || at.Sub(e.Timestamp) >= exemplarFresh
+}
+
+// keepTrace keeps a trace as the exemplar of a duration's bucket.
+func (h *durations) keepTrace(d time.Duration, at time.Time, traceID string) {
+	h.exemplars[bucketOf(d)].Store(&prometheus.Exemplar{
+		Value: d.Seconds(), Labels: prometheus.Labels{exemplarLabel: traceID}, Timestamp: at,
 	})
+}
+
+func bucketOf(d time.Duration) int {
+	bucket, _ := slices.BinarySearch(durationBuckets[:], d)
+	return bucket
 }
 
 // Desc tells the series that the histogram is one of.

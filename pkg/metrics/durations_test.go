@@ -117,12 +117,20 @@ func TestDurationsOutOfRange(t *testing.T) {
 	}
 }
 
-// Exemplars stand in their buckets, the latest of each.
+// Exemplars stand in their buckets, and are replaced when they are not fresh any more.
 func TestDurationsExemplars(t *testing.T) {
 	h := newDurationVec("d", "").with()
-	h.observeTrace(2*time.Millisecond, "early")
-	h.observeTrace(2*time.Millisecond, "late")
-	h.observeTrace(time.Hour, "long")
+	keep := func(d time.Duration, at time.Time, trace string) {
+		h.observe(d)
+		if h.lacksExemplar(d, at) {
+			h.keepTrace(d, at, trace)
+		}
+	}
+	at := time.Now()
+	keep(2*time.Millisecond, at, "early")
+	keep(2*time.Millisecond, at.Add(exemplarFresh), "late")
+	keep(2*time.Millisecond, at.Add(2*exemplarFresh-1), "too soon")
+	keep(time.Hour, at, "long")
 	got := written(t, h)
 	found := make(map[string]float64)
 	for _, b := range got.GetBucket() {
@@ -144,7 +152,7 @@ func TestDurationsConcurrently(t *testing.T) {
 			for n := range 5000 {
 				h.observe(time.Duration(n*(i+1)) * time.Microsecond)
 				if n%500 == 0 {
-					h.observeTrace(time.Millisecond, "trace")
+					h.keepTrace(time.Millisecond, time.Now(), "trace")
 					var out dto.Metric
 					if err := h.Write(&out); err != nil {
 						t.Error(err)
@@ -154,7 +162,7 @@ func TestDurationsConcurrently(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := written(t, h).GetSampleCount(); n != 4*5010 {
+	if n := written(t, h).GetSampleCount(); n != 4*5000 {
 		t.Errorf("%d counted", n)
 	}
 }

@@ -46,7 +46,7 @@ type Observer struct {
 }
 
 var (
-	_ stream.Observer      = (*Observer)(nil)
+	_ stream.EndObserver   = (*Observer)(nil)
 	_ prometheus.Collector = (*Observer)(nil)
 )
 
@@ -132,19 +132,32 @@ func (m *Observer) Observe(ctx context.Context, e *stream.Event) {
 	}
 }
 
+// ObserveEnds counts requests that were answered ok.
+func (m *Observer) ObserveEnds(_ *stream.Conn, role stream.Role, ends []stream.End) {
+	for len(ends) > 0 {
+		n := 1
+		for n < len(ends) && ends[n].Type == ends[0].Type {
+			n++
+		}
+		s := m.requests.of(ends[0].Type, role)
+		s.outcomes[stream.OutcomeOK].Add(float64(n))
+		s.duration.observeEnds(ends[:n])
+		ends = ends[n:]
+	}
+}
+
 func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) {
 	s := m.requests.of(e.Packet.Type, role)
 	s.count(e)
 	if role == stream.RoleServer && e.Outcome == stream.OutcomeLost {
 		return // how long the peer stayed says nothing about the service
 	}
-	if m.traceID != nil && e.Followed {
+	s.duration.observe(e.Duration)
+	if m.traceID != nil && e.Followed && s.duration.lacksExemplar(e.Duration, e.Time) {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
-			s.duration.observeTrace(e.Duration, id)
-			return
+			s.duration.keepTrace(e.Duration, e.Time, id)
 		}
 	}
-	s.duration.observe(e.Duration)
 }
 
 const exemplarLabel = "trace_id"

@@ -66,7 +66,7 @@ type TLSConfig struct {
 type LogConfig struct {
 	Level    string        `yaml:"level" usage:"debug, info, warn or error"`
 	Format   string        `yaml:"format" usage:"json or console"`
-	Packets  string        `yaml:"packets" usage:"trace of packets: off, switchable (by connection at /log/trace; costs a little for each packet) or on"`
+	Packets  string        `yaml:"packets" usage:"trace of packets: off, switchable (by connection at /log/trace) or on"`
 	Slow     time.Duration `yaml:"slow" usage:"requests that take longer are logged as warnings; 0 for none"`
 	Activity time.Duration `yaml:"activity" usage:"interval of the line that sums up activity; 0 for none"`
 	Recent   int           `yaml:"recent" usage:"log lines that are kept in memory for /logz"`

@@ -70,7 +70,7 @@ func (c *Conn) pause() {
 	c.mu.Unlock()
 	c.endBatch() // nothing may be held back meanwhile
 	begun := time.Now()
-	if c.wants.Has(EventPaused) {
+	if c.wants(EventPaused) {
 		c.observe(c.base, &Event{Kind: EventPaused})
 	}
 	limit := time.NewTimer(c.opts.PauseTimeout)
@@ -79,7 +79,7 @@ func (c *Conn) pause() {
 	case <-limit.C:
 	}
 	limit.Stop()
-	if c.wants.Has(EventResumed) {
+	if c.wants(EventResumed) {
 		c.observe(c.base, &Event{Kind: EventResumed, Duration: time.Since(begun)})
 	}
 	c.mu.Lock()

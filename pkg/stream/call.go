@@ -18,11 +18,12 @@ type Call struct {
 	label   string
 	tag     uint64 // set before the call is given out
 	start   uint64 // where its packet begins in the stream that is sent
-	begun   time.Time
+	begun   moment
 	waited  time.Duration   // to be queued
 	ctx     context.Context // of its events
 
-	followed bool // by an observer
+	followers followers
+	listed    bool // its end has been shown in a list
 
 	buf []byte // the caller's buffer, the engine's until the call ends
 
@@ -43,11 +44,11 @@ type Call struct {
 
 // settle gives the call its outcome and tells whoever waits. The caller has the
 // right to settle it, and holds no lock. The call is not touched afterwards. at is
-// when that came to be; zero: now.
-func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error) {
+// when that came to be; 0: now.
+func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 	c := call.conn
 	call.outcome, call.resp, call.err = outcome, resp, err
-	if c.wants.Has(EventCallDone) {
+	if w := c.watch.Load(); call.listed && w.each.Has(EventCallDone) || !call.listed && w.wantsOf(EventCallDone, call.followers) {
 		e := call.event(EventCallDone)
 		e.Outcome, e.Err, e.Size = outcome, err, len(resp.Payload)
 		if outcome == OutcomeRejected {
@@ -55,10 +56,10 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 				e.Size = len(re.Payload)
 			}
 		}
-		if e.Time = at; at.IsZero() {
-			e.Time = time.Now()
+		if at == 0 {
+			at = now()
 		}
-		e.Duration, e.Waited = e.Time.Sub(call.begun), call.waited
+		e.Time, e.Duration, e.Waited, e.listed = at.time(), call.begun.until(at), call.waited, call.listed
 		c.observe(call.ctx, e)
 	}
 	switch {
@@ -82,7 +83,7 @@ func (call *Call) settle(at time.Time, outcome Outcome, resp Response, err error
 }
 
 func (call *Call) event(kind EventKind) *Event {
-	e := newEvent(kind, call.size, call.followed)
+	e := newEvent(kind, call.size, call.followers)
 	e.Label = call.label
 	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = call.channel, call.tag, call.flags, call.typ
 	return e

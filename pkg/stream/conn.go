@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,10 @@ import (
 // more slowly than they come.
 type Conn struct {
 	opts   Options // frozen
-	wants  EventSet
-	valuer Valuer // the observer, if it is one
+	watch  atomic.Pointer[watch]
+	asking sync.Mutex // held while watch is replaced, and the observer asked
+	valuer Valuer     // the observer, if it is one
+	id     uint64
 	opened time.Time
 	tr     *transport
 
@@ -32,7 +35,6 @@ type Conn struct {
 	done     chan struct{} // closed when everything has ended
 
 	callPool sync.Pool
-	clock    clock // of events
 
 	in    input // owned by the reader
 	role  role
@@ -104,17 +106,15 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		opts:     o,
+		id:       rand.Uint64(),
 		opened:   time.Now(),
 		tr:       newTransport(s),
 		received: make(chan struct{}),
 		done:     make(chan struct{}),
 	}
 	c.base, c.cancel = context.WithCancel(o.BaseContext)
-	if o.Observer != nil {
-		c.wants = o.Observer.Events()
-		c.valuer, _ = o.Observer.(Valuer)
-		c.in.timed = c.wants != 0
-	}
+	c.watch.Store(newWatch(o.Observer))
+	c.valuer, _ = o.Observer.(Valuer)
 	c.ch0.init(c, 0, o.Handler)
 	for number, h := range o.Channels {
 		if c.channels == nil {
@@ -126,11 +126,10 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c.dispatch.resume = make(chan struct{}, 1)
 	c.out.full = make(chan struct{}, 1)
-	c.in.clock = &c.clock
 	c.in.init(c.tr, &c.opts, func() {
 		c.end(ReasonSlowSender, fmt.Errorf("%w: no byte for %v", ErrSlowSender, c.opts.ReadTimeout))
 	})
-	if c.wants.Has(EventConnOpened) {
+	if c.wants(EventConnOpened) {
 		c.observe(c.base, &Event{Kind: EventConnOpened})
 	}
 	c.startTimers()
@@ -140,6 +139,10 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 
 // Name is the connection's name: Options.Name, or a number.
 func (c *Conn) Name() string { return c.opts.Name }
+
+// ID is a number drawn at random, by which the connection can be told from others, also of
+// other processes.
+func (c *Conn) ID() uint64 { return c.id }
 
 // Opened is when the connection was made.
 func (c *Conn) Opened() time.Time { return c.opened }
@@ -194,7 +197,7 @@ func (c *Conn) OpenRequests() []OpenRequest {
 		for _, call := range ch.calls.all {
 			r := OpenRequest{
 				Role: RoleClient, State: StateWaiting, Channel: ch.number, Tag: call.tag,
-				Type: call.typ, Flags: call.flags, Size: call.size, Label: call.Label(), Begun: call.begun,
+				Type: call.typ, Flags: call.flags, Size: call.size, Label: call.Label(), Begun: call.begun.time(),
 			}
 			if call.givenUp {
 				r.State = StateGivenUp
@@ -204,7 +207,7 @@ func (c *Conn) OpenRequests() []OpenRequest {
 		for _, in := range ch.serving.all {
 			r := OpenRequest{
 				Role: RoleServer, State: StateRunning, Channel: ch.number, Tag: in.tag,
-				Type: in.typ, Flags: in.flags, Size: in.size, Begun: in.begun,
+				Type: in.typ, Flags: in.flags, Size: in.size, Begun: in.begun.time(),
 			}
 			if in.queued {
 				r.State = StateQueued

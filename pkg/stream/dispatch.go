@@ -42,12 +42,12 @@ type inbound struct {
 	handler         Handler
 	pace            *pace // of the handler
 	payload         *buffer
-	memory          int       // taken of the budget
-	begun           time.Time // when it had come, if somebody observes
+	memory          int    // taken of the budget
+	begun           moment // when it had come, if somebody observes
 	waited          time.Duration
 	scope           *scope
 	ctx             context.Context // of the handler and of events
-	followed        bool            // by an observer
+	followers       followers
 }
 
 var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
@@ -61,7 +61,7 @@ func (in *inbound) request() Request {
 }
 
 func (in *inbound) event(kind EventKind) *Event {
-	e := newEvent(kind, in.size, in.followed)
+	e := newEvent(kind, in.size, in.followers)
 	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = in.channel.number, in.tag, in.flags, in.typ
 	return e
 }
@@ -122,7 +122,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	c.stats.RequestsReceived++
 	if c.life.eofQueued || c.life.dead {
 		c.mu.Unlock()
-		if c.wants.Has(EventRequestDropped) {
+		if c.wants(EventRequestDropped) {
 			c.observe(c.base, &Event{Kind: EventRequestDropped, Packet: *p})
 		}
 		return true
@@ -138,7 +138,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		if flush {
 			c.flush()
 		}
-		if c.wants.Has(EventRequestRejected) {
+		if c.wants(EventRequestRejected) {
 			c.observe(c.base, &Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
 		}
 		c.observePacket(c.base, EventPacketQueued, &answer)
@@ -150,9 +150,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	in.handler, in.pace = ch.route(p.Type)
 	in.scope = c.in.newScope(ch, p)
 	in.ctx = in.scope
-	if c.wants != 0 {
-		in.begun = c.in.at
-	}
+	in.begun = c.in.at
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
 	c.dispatch.bytes += in.size
@@ -164,10 +162,11 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		in.payload = in.payload.atLeast(in.size)
 		in.payload.b = append(in.payload.b, p.Payload...)
 	}
-	if c.wants.Has(EventRequestBegin) {
+	w := c.watch.Load()
+	if chosen, shown := w.choose(c.base, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
 		e := in.event(EventRequestBegin)
-		e.Time, e.Packet.Payload = in.begun, p.Payload
-		in.ctx, in.followed = c.begin(in.scope, e)
+		e.Time, e.Packet.Payload = in.begun.time(), p.Payload
+		in.ctx, in.followers = c.begin(in.scope, w, e, chosen)
 	}
 	in.scope.begun = true
 	if !start {
@@ -213,15 +212,15 @@ func (c *Conn) serve(in *inbound) {
 		}
 	}()
 	for in != nil {
-		var started time.Time
+		var started moment
 		learns := in.pace.learns()
-		if learns || c.wants.Has(EventRequestDone) {
-			started = time.Now()
-			in.waited = started.Sub(in.begun)
+		if learns || c.wants(EventRequestDone) {
+			started = now()
+			in.waited = in.begun.until(started)
 		}
 		resp, err := c.invoke(in)
 		if learns {
-			in.pace.learn(time.Since(started))
+			in.pace.learn(started.until(now()))
 		}
 		in = c.answer(in, resp, err, false)
 	}
@@ -232,12 +231,12 @@ var errHandlerExited = errors.New("the handler ended its goroutine")
 
 // invoke calls the handler. A panic becomes an error.
 func (c *Conn) invoke(in *inbound) (resp Response, err error) {
-	started := in.begun
-	if c.wants&(1<<EventRequestStarted|1<<EventRequestHandled) != 0 {
-		started = time.Now()
-		if c.wants.Has(EventRequestStarted) {
+	var started moment
+	if w := c.watch.Load(); w.wants&(1<<EventRequestStarted|1<<EventRequestHandled) != 0 {
+		started = now()
+		if w.wantsOf(EventRequestStarted, in.followers) {
 			e := in.event(EventRequestStarted)
-			e.Time, e.Duration = started, started.Sub(in.begun)
+			e.Time, e.Duration = started.time(), in.begun.until(started)
 			c.observe(in.ctx, e)
 		}
 	}
@@ -248,10 +247,10 @@ func (c *Conn) invoke(in *inbound) (resp Response, err error) {
 		} else if exited {
 			err = errHandlerExited
 		}
-		if c.wants.Has(EventRequestHandled) {
-			e := in.event(EventRequestHandled)
-			e.Time, e.Err, e.Size = time.Now(), err, len(resp.Payload)
-			e.Duration = e.Time.Sub(started)
+		if c.watch.Load().wantsOf(EventRequestHandled, in.followers) {
+			e, at := in.event(EventRequestHandled), now()
+			e.Time, e.Err, e.Size = at.time(), err, len(resp.Payload)
+			e.Duration = started.until(at)
 			c.observe(in.ctx, e)
 		}
 	}()
@@ -349,7 +348,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	if resume {
 		c.resumeReading()
 	}
-	c.reportDone(in, &p, reason, err, lost)
+	c.reportDone(in, &p, reason, err, lost, inline)
 	c.observeControls()
 	// p may have shared the payload until here.
 	if inline {
@@ -360,6 +359,9 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	switch {
 	case !flush:
 	case inline:
+		if c.in.served != nil {
+			c.showServed(now())
+		}
 		c.flush()
 	default:
 		c.flushAsCaller()
@@ -368,13 +370,16 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 }
 
 // reportDone tells observers the outcome of an accepted request.
-func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error, lost bool) {
-	if c.wants.Has(EventRequestDone) {
-		e := in.event(EventRequestDone)
-		e.Duration = time.Since(in.begun)
-		e.Time = in.begun.Add(e.Duration) // one look at the clock
-		e.Waited = in.waited
-		e.Err = err
+func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error, lost, inline bool) {
+	w := c.watch.Load()
+	listed := p.OK && !lost && in.followers == 0 && w.lists.Has(EventRequestDone)
+	if listed {
+		c.listDone(in, len(p.Payload), inline)
+	}
+	if listed && w.each.Has(EventRequestDone) || !listed && w.wantsOf(EventRequestDone, in.followers) {
+		e, at := in.event(EventRequestDone), now()
+		e.Time, e.Duration, e.Waited = at.time(), in.begun.until(at), in.waited
+		e.Err, e.listed = err, listed
 		switch {
 		case lost:
 			e.Outcome = OutcomeLost

@@ -36,9 +36,8 @@ type input struct {
 	watched bool          // the timer runs
 	partial atomic.Int64  // bytes there of a packet whose rest is awaited; for others to read
 
-	timed bool // at is wanted
-	clock *clock
-	at    time.Time // when the last bytes came
+	timed bool   // at is wanted
+	at    moment // when the last bytes came
 
 	packet         Packet // the last one; it is overwritten by the next
 	packets, bytes int    // parsed since they were last counted
@@ -46,6 +45,7 @@ type input struct {
 	woken          bool     // callers were, who are likely to ask again at once
 	scopes         []scope  // not used yet
 	aside          *inbound // kept for the next request of the batch, or nil
+	served         *endList // ends of requests that are not shown yet; nil: none
 }
 
 func (in *input) init(tr *transport, o *Options, late func()) {
@@ -172,8 +172,8 @@ func (in *input) fill(need int) error {
 		}
 	}
 	if n > 0 {
-		if in.timed {
-			in.at = in.clock.now()
+		if in.at = 0; in.timed {
+			in.at = now()
 		}
 		return nil // an error will come again
 	}

@@ -155,7 +155,7 @@ func (c *Conn) queueControl(p *Packet) {
 	if c.queuePacket(p) {
 		c.out.writing = false
 	}
-	if c.wants.Has(EventPacketQueued) {
+	if c.wants(EventPacketQueued) {
 		c.life.controls = append(c.life.controls, *p)
 	}
 }
@@ -163,7 +163,7 @@ func (c *Conn) queueControl(p *Packet) {
 // observeControls reports ERQ and EOF that were queued under the lock. Whoever
 // has called advance calls it after letting go of mu.
 func (c *Conn) observeControls() {
-	if !c.wants.Has(EventPacketQueued) {
+	if !c.wants(EventPacketQueued) {
 		return
 	}
 	c.mu.Lock()
@@ -186,7 +186,7 @@ func (c *Conn) sendingEnded() func() {
 	both := l.receiveEnded
 	c.linger()
 	return func() {
-		if c.wants.Has(EventSendEnded) {
+		if c.wants(EventSendEnded) {
 			c.observe(c.base, &Event{Kind: EventSendEnded})
 		}
 		if both {
@@ -259,7 +259,7 @@ func (c *Conn) receivingEnded(err error) {
 	sent := c.out.queued // sending goes on
 	c.mu.Unlock()
 
-	if streamEnd && c.wants.Has(EventStreamEnd) {
+	if streamEnd && c.wants(EventStreamEnd) {
 		c.observe(c.base, &Event{Kind: EventStreamEnd})
 	}
 	c.failCalls(lost, sent, cause)
@@ -278,7 +278,7 @@ func (c *Conn) receivingEnded(err error) {
 }
 
 func (c *Conn) closeReceived(err error) {
-	if c.wants.Has(EventReceiveEnded) {
+	if c.wants(EventReceiveEnded) {
 		c.observe(c.base, &Event{Kind: EventReceiveEnded, Err: err})
 	}
 	close(c.received)
@@ -328,16 +328,16 @@ func (c *Conn) end(reason Reason, cause error) {
 	}
 	c.failCalls(lost, sent, cause)
 	for _, in := range dropped {
-		c.reportDone(in, &Packet{}, RejectNone, cause, true)
+		c.reportDone(in, &Packet{}, RejectNone, cause, true, false)
 		in.letGo()
 	}
 	if lateReceive {
 		c.closeReceived(c.Err())
 	}
-	if lateSend && c.wants.Has(EventSendEnded) {
+	if lateSend && c.wants(EventSendEnded) {
 		c.observe(c.base, &Event{Kind: EventSendEnded, Err: c.Err()})
 	}
-	if c.wants.Has(EventConnClosed) {
+	if c.wants(EventConnClosed) {
 		c.observe(c.base, &Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.opened)})
 	}
 	c.mu.Lock()
@@ -380,6 +380,6 @@ func (c *Conn) failCalls(list []*Call, sent uint64, cause error) {
 	for _, call := range list {
 		err := call.fail(OutcomeLost, cause)
 		err.Sent = call.start < sent
-		call.settle(time.Time{}, OutcomeLost, Response{}, err)
+		call.settle(0, OutcomeLost, Response{}, err)
 	}
 }

@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -17,8 +16,8 @@ import (
 // so they may overtake each other, also those of one request: a quick answer's
 // call_done may come before call_submitted. Event.Time tells.
 type Observer interface {
-	// Events says which kinds the observer wants. It is asked once for each
-	// connection; kinds that nobody wants cost nothing.
+	// Events says which kinds the observer wants. It is asked when a connection is
+	// made, and by [Conn.AskObserver]; kinds that nobody wants cost nothing.
 	Events() EventSet
 
 	// Begin is called once when a request begins: on the calling side before
@@ -167,8 +166,10 @@ type Event struct {
 	// others need not look for what it may have put into the context.
 	Followed bool
 
-	payload int  // bytes of the request's payload, also when it is not there any more
-	pooled  bool // it is from eventPool
+	payload   int       // bytes of the request's payload, also when it is not there any more
+	followers followers // of the request
+	listed    bool      // it is the end of one that EndObservers are shown in a list
+	pooled    bool      // it is from eventPool
 }
 
 // Name is the request's name: connection:tag:label (specification, section 13).
@@ -197,36 +198,32 @@ func Observers(list ...Observer) Observer {
 	var some observers
 	for _, o := range list {
 		if o != nil {
-			some = append(some, observed{o, o.Events()})
+			some = append(some, o)
 		}
 	}
 	switch len(some) {
 	case 0:
 		return nil
 	case 1:
-		return some[0].Observer
+		return some[0]
 	}
 	return some
 }
 
-type observed struct {
-	Observer
-	wants EventSet
-}
-
-type observers []observed
+// observers are seen by connections one by one (see watch). Their methods are for others.
+type observers []Observer
 
 func (os observers) Events() EventSet {
 	var s EventSet
 	for _, o := range os {
-		s |= o.wants
+		s |= o.Events()
 	}
 	return s
 }
 
 func (os observers) Begin(ctx context.Context, e *Event) context.Context {
 	for _, o := range os {
-		if o.wants.Has(e.Kind) {
+		if o.Events().Has(e.Kind) {
 			ctx = o.Begin(ctx, e)
 		}
 	}
@@ -235,7 +232,7 @@ func (os observers) Begin(ctx context.Context, e *Event) context.Context {
 
 func (os observers) Observe(ctx context.Context, e *Event) {
 	for _, o := range os {
-		if o.wants.Has(e.Kind) {
+		if o.Events().Has(e.Kind) {
 			o.Observe(ctx, e)
 		}
 	}
@@ -244,61 +241,11 @@ func (os observers) Observe(ctx context.Context, e *Event) {
 // Value asks those that have values, in order.
 func (os observers) Value(req Request, key any) any {
 	for _, o := range os {
-		if v, ok := o.Observer.(Valuer); ok {
+		if v, ok := o.(Valuer); ok {
 			if value := v.Value(req, key); value != nil {
 				return value
 			}
 		}
 	}
 	return nil
-}
-
-// observe completes an event and hands it over. No lock is held. The caller has
-// checked that somebody wants the kind.
-func (c *Conn) observe(ctx context.Context, e *Event) {
-	e.Conn = c
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	c.opts.Observer.Observe(ctx, e)
-	e.letGo()
-}
-
-// begin tells the observer that a request begins. It returns the context of the
-// request's further events, and whether it is followed.
-func (c *Conn) begin(ctx context.Context, e *Event) (_ context.Context, followed bool) {
-	e.Conn = c
-	ctx, followed = c.opts.Observer.Begin(ctx, e), e.Followed
-	e.letGo()
-	return ctx, followed
-}
-
-// eventPool has events to show of requests. They are few, whatever is in flight, and so
-// stay in the caches of the processor.
-var eventPool = sync.Pool{New: func() any { return &Event{pooled: true} }}
-
-// newEvent returns an event of a request whose packet has no numbers yet. It is written
-// field by field, since assigning a whole Event costs several times as much.
-func newEvent(kind EventKind, payload int, followed bool) *Event {
-	e := eventPool.Get().(*Event)
-	e.Kind, e.Time, e.Packet.Kind = kind, time.Time{}, KindRequest
-	e.Outcome, e.Reason, e.Rejection = OutcomePending, ReasonNone, RejectNone
-	e.Duration, e.Waited, e.Size = 0, 0, 0
-	e.Followed, e.payload = followed, payload
-	return e
-}
-
-// letGo gives the event back, if it is from there.
-func (e *Event) letGo() {
-	if e.pooled {
-		e.Conn, e.Packet.Payload, e.Label, e.Err = nil, nil, "", nil
-		eventPool.Put(e)
-	}
-}
-
-// observePacket shows an event of a packet, if somebody wants to see it.
-func (c *Conn) observePacket(ctx context.Context, kind EventKind, p *Packet) {
-	if c.wants.Has(kind) {
-		c.observe(ctx, &Event{Kind: kind, Packet: *p})
-	}
 }

@@ -59,6 +59,7 @@ func (c *Conn) readLoop() error {
 		if err != nil {
 			return err
 		}
+		in.timed = c.watch.Load().wants != 0
 		err = in.fill(need)
 		if errors.Is(err, errNoMemory) {
 			if err = c.unaffordable(need); err == nil {
@@ -105,7 +106,7 @@ func (c *Conn) parseAll() (need int, err error) {
 		in.forced = false
 		in.packets++
 		in.bytes += n
-		if c.wants.Has(EventPacketReceived) {
+		if c.wants(EventPacketReceived) {
 			c.observe(c.base, &Event{Kind: EventPacketReceived, Packet: *p, Size: n})
 		}
 		switch p.Kind {
@@ -122,11 +123,11 @@ func (c *Conn) parseAll() (need int, err error) {
 			c.mu.Lock()
 			c.life.peerRequestsEnded = true
 			c.mu.Unlock()
-			if c.wants.Has(EventPeerEndRequests) {
+			if c.wants(EventPeerEndRequests) {
 				c.observe(c.base, &Event{Kind: EventPeerEndRequests, Packet: *p})
 			}
 		default: // EOF, or a malformed end, which is taken as one
-			if c.wants.Has(EventPeerEOF) {
+			if c.wants(EventPeerEOF) {
 				c.observe(c.base, &Event{Kind: EventPeerEOF, Packet: *p})
 			}
 			return 0, errPeerEOF
@@ -159,7 +160,7 @@ func (c *Conn) unaffordable(size int) error {
 	}
 	in.packets++
 	in.skip = size
-	if c.wants.Has(EventPacketReceived) {
+	if c.wants(EventPacketReceived) {
 		c.observe(c.base, &Event{Kind: EventPacketReceived, Packet: p, Size: size})
 	}
 	switch p.Kind {
@@ -168,7 +169,7 @@ func (c *Conn) unaffordable(size int) error {
 			return errRoleLost
 		}
 	case KindResponse:
-		if c.wants.Has(EventCallUnknown) {
+		if c.wants(EventCallUnknown) {
 			c.observe(c.base, &Event{Kind: EventCallUnknown, Packet: p})
 		}
 	default:
@@ -217,14 +218,17 @@ func (c *Conn) settleArrivals() {
 	c.observeControls()
 
 	for i := range list {
+		if i%endsAtOnce == 0 {
+			c.listAnswers(list[i:min(i+endsAtOnce, len(list))])
+		}
 		a := &list[i]
 		switch {
 		case a.call == nil:
-			if c.wants.Has(EventCallUnknown) {
+			if c.wants(EventCallUnknown) {
 				c.observe(c.base, &Event{Kind: EventCallUnknown, Packet: a.packet})
 			}
 		case a.call.givenUp:
-			if c.wants.Has(EventCallLate) {
+			if c.watch.Load().wantsOf(EventCallLate, a.call.followers) {
 				e := a.call.event(EventCallLate)
 				e.Size = len(a.packet.Payload)
 				c.observe(a.call.ctx, e)
@@ -243,7 +247,7 @@ func (c *Conn) settleArrivals() {
 }
 
 // answered settles the call with a response that came at a time. Its payload is copied.
-func (call *Call) answered(p *Packet, at time.Time) {
+func (call *Call) answered(p *Packet, at moment) {
 	payload := call.buf[:0]
 	if len(p.Payload) > cap(payload) {
 		payload = make([]byte, 0, len(p.Payload))
@@ -267,8 +271,11 @@ const largeBatch = 192
 // responses, counts, and flushes what the reader and the callers it woke have
 // queued meanwhile.
 func (c *Conn) endBatch() {
+	if c.in.served != nil {
+		c.showServed(now())
+	}
 	c.settleArrivals()
-	c.role.held = time.Time{}
+	c.role.held = 0
 	in := &c.in
 	in.dropAside()
 	c.mu.Lock()

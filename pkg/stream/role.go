@@ -46,8 +46,8 @@ type role struct {
 	watching atomic.Bool
 
 	// Owned by the reader.
-	warm int       // requests since the watch ended
-	held time.Time // since when answers are held back, if that was looked at
+	warm int    // requests since the watch ended
+	held moment // since when answers are held back, if that was looked at
 
 	current *pace       // of the handler that runs: written by the reader before its turn
 	watch   *time.Timer // likewise; nil until it is needed
@@ -155,20 +155,23 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 			go c.receive()
 		}
 	}()
-	var started, ended time.Time
+	var started, ended moment
 	sampled := turn/2%paceSample == 0
 	if sampled {
-		started = time.Now()
+		started = now()
 	}
 	resp, err := c.invoke(in)
 	stays = c.role.endTurn(turn)
 	if sampled && stays {
-		ended = time.Now()
-		pace.sample(ended.Sub(started))
+		ended = now()
+		pace.sample(started.until(ended))
 	}
 	next := c.answer(in, resp, err, stays)
 	returned = true
 	if sampled && stays {
+		if c.in.served != nil {
+			c.showServed(ended)
+		}
 		c.flushHeld(ended)
 	}
 	switch {
@@ -183,15 +186,15 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 
 // flushHeld flushes, within a long batch of requests, what is held back for long. It
 // runs on the reader.
-func (c *Conn) flushHeld(now time.Time) {
+func (c *Conn) flushHeld(at moment) {
 	r := &c.role
-	if r.held.IsZero() {
-		r.held = now
+	if r.held == 0 {
+		r.held = at
 	}
-	if now.Sub(r.held) < maxHeld {
+	if r.held.until(at) < maxHeld {
 		return
 	}
-	r.held = now
+	r.held = at
 	c.mu.Lock()
 	c.out.holding = false
 	flush := c.mustFlush()

@@ -87,7 +87,7 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	if p.Kind == KindRequest || p.Kind == KindResponse {
 		o.content = o.queued
 	}
-	if c.wants.Has(EventPacketWritten) {
+	if c.wants(EventPacketWritten) {
 		note := *p
 		note.Payload = nil
 		o.pending.packets = append(o.pending.packets, note)
@@ -291,12 +291,12 @@ func (c *Conn) progress(n int) {
 
 // wrote lets go of a batch that is written.
 func (c *Conn) wrote(b batch) {
-	if c.wants.Has(EventPacketWritten) {
+	if c.wants(EventPacketWritten) {
 		for i := range b.packets {
 			c.observePacket(c.base, EventPacketWritten, &b.packets[i])
 		}
 	}
-	if c.wants.Has(EventFlushed) {
+	if c.wants(EventFlushed) {
 		c.observe(c.base, &Event{Kind: EventFlushed, Size: len(b.buf.b)})
 	}
 	b.letGo(c.opts.Budget)
@@ -307,7 +307,7 @@ func (c *Conn) stalled() {
 	c.stats.Stalls++
 	size := int(c.out.queued - c.out.written)
 	c.mu.Unlock()
-	if c.wants.Has(EventStalled) {
+	if c.wants(EventStalled) {
 		c.observe(c.base, &Event{Kind: EventStalled, Size: size})
 	}
 }

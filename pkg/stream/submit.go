@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // Call sends a request and waits for its response. A request that is not
@@ -82,13 +81,11 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	}
 	call.ctx = ctx
 	p := Packet{Kind: KindRequest, Channel: call.channel, Flags: call.flags, Type: call.typ, Payload: payload}
-	if c.wants.Has(EventCallDone) || c.wants.Has(EventCallBegin) {
-		call.begun = c.clock.now()
-	}
-	if c.wants.Has(EventCallBegin) {
-		e := call.event(EventCallBegin)
-		e.Time, e.Packet.Payload = call.begun, payload
-		call.ctx, call.followed = c.begin(ctx, e)
+	if w := c.watch.Load(); w.wants&(1<<EventCallDone|1<<EventCallBegin) != 0 {
+		call.begun = now()
+		if chosen, shown := w.choose(ctx, c, RoleClient, call.channel, 0, call.typ); shown {
+			c.showBegin(w, call, payload, chosen)
+		}
 	}
 	ch, err := c.checkRequest(&p)
 	if err != nil {
@@ -105,8 +102,8 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	}
 	if call.notify == nil || !c.out.notifying { // else on the reader, or at the same time: nobody waits
 		waited, err := c.waitForCall(ctx) // may let go of mu and take it again
-		if waited && !call.begun.IsZero() {
-			call.waited = time.Since(call.begun)
+		if waited {
+			call.waited = call.begun.until(now())
 		}
 		switch {
 		case err == nil:
@@ -130,20 +127,35 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
 	mustFlush := c.queuePacket(&p)
-	label, followed, eventCtx := call.label, call.followed, call.ctx // the call itself may be answered from here on, and gone
+	label, followers, eventCtx := call.label, call.followers, call.ctx // the call itself may be answered from here on, and gone
 	c.mu.Unlock()
 
 	if resume {
 		c.resumeReading()
 	}
-	if c.wants.Has(EventCallSubmitted) {
-		c.observe(eventCtx, &Event{Kind: EventCallSubmitted, Label: label, Followed: followed, Packet: p, payload: len(payload)})
+	if w := c.watch.Load(); w.wants&(1<<EventCallSubmitted|1<<EventPacketQueued) != 0 {
+		c.showSubmitted(eventCtx, w, &p, label, followers)
 	}
-	c.observePacket(eventCtx, EventPacketQueued, &p)
 	if mustFlush {
 		c.flushAsCaller()
 	}
 	return nil
+}
+
+// showBegin and showSubmitted are apart from submit, so that it needs little of a stack.
+func (c *Conn) showBegin(w *watch, call *Call, payload []byte, chosen followers) {
+	e := call.event(EventCallBegin)
+	e.Time, e.Packet.Payload = call.begun.time(), payload
+	call.ctx, call.followers = c.begin(call.ctx, w, e, chosen)
+}
+
+func (c *Conn) showSubmitted(ctx context.Context, w *watch, p *Packet, label string, f followers) {
+	if w.wantsOf(EventCallSubmitted, f) {
+		c.observe(ctx, &Event{
+			Kind: EventCallSubmitted, Label: label, Packet: *p, payload: len(p.Payload), Followed: f != 0, followers: f,
+		})
+	}
+	c.observePacket(ctx, EventPacketQueued, p)
 }
 
 // checkRequest says whether a request can be sent at all.
@@ -193,10 +205,9 @@ func (c *Conn) refusal(ctx context.Context) error {
 // refuse reports a call that was never queued.
 func (c *Conn) refuse(call *Call, outcome Outcome, cause error) error {
 	err := call.fail(outcome, cause)
-	if c.wants.Has(EventCallDone) {
-		e := call.event(EventCallDone)
-		e.Outcome, e.Err, e.Time = outcome, err, time.Now()
-		e.Duration = e.Time.Sub(call.begun)
+	if c.watch.Load().wantsOf(EventCallDone, call.followers) {
+		e, at := call.event(EventCallDone), now()
+		e.Outcome, e.Err, e.Time, e.Duration = outcome, err, at.time(), call.begun.until(at)
 		c.observe(call.ctx, e)
 	}
 	return err
@@ -225,7 +236,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	}
 	err := call.fail(ctxOutcome(cause), cause)
 	err.Sent = true // what is queued is not taken back
-	call.settle(time.Time{}, err.Outcome, Response{}, err)
+	call.settle(0, err.Outcome, Response{}, err)
 	c.mu.Lock()
 	c.life.givingUp--
 	c.maybeDone()

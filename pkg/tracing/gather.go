@@ -36,6 +36,9 @@ func (g *gather) add(s sdktrace.ReadOnlySpan) {
 		g.to(s)
 		return
 	}
+	if g.spans == nil {
+		g.spans = make([]sdktrace.ReadOnlySpan, 0, g.most)
+	}
 	g.spans = append(g.spans, s)
 	if len(g.spans) == 1 {
 		g.timer = time.AfterFunc(gatherDelay, g.handOn)

@@ -81,39 +81,44 @@ func New(o Options) *Observer {
 // Events are the stages of requests; none if the provider is not enabled.
 func (t *Observer) Events() stream.EventSet { return t.events }
 
+// Chooses leaves out the requests of which it is known at once that they are not
+// recorded ([stream.Chooser]).
+func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag, _ uint64) bool {
+	return t.provider == nil || t.provider.mayRecord(ctx, c, role, channel, tag)
+}
+
 // Begin decides whether a request is recorded. The context that it returns then leads
-// to its span, which is made when somebody asks for it; and e is followed. For a request of a peer that is not recorded, handlers find
-// the decision, so that their spans are not recorded either.
+// to its span, which is made when somebody asks for it; and e is followed. For a request
+// of a peer that is not recorded, handlers find the decision by Value, so that their
+// spans are not recorded either.
 func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if t.provider == nil {
 		return t.beginForeign(ctx, e)
 	}
-	draw := t.provider.draw(ctx, e)
-	if draw.dropped {
-		return ctx // where the handler finds that decision by Value
+	if !e.Followed && !t.Chooses(ctx, e.Conn, roleOf(e), e.Packet.Channel, e.Packet.Tag, e.Packet.Type) {
+		return ctx // somebody else's observer calls this one, without asking first
 	}
-	return t.follow(ctx, e, draw)
-}
-
-// follow is the part of Begin for requests that the sampler is to be asked about, or has
-// chosen. It is apart so that all others need little of a stack.
-func (t *Observer) follow(ctx context.Context, e *stream.Event, draw draw) context.Context {
+	e.Followed = false
 	m, kind := t.method(e.Packet.Type), kindOf(e)
-	d := t.provider.decide(ctx, m, kind, e, draw)
-	if d == nil {
+	d, recorded := t.provider.decide(ctx, m, kind, e)
+	if !recorded {
 		return ctx
 	}
 	e.Followed = true
-	return t.newRequest(ctx, e, m, kind, d)
+	r := t.newRequest(ctx, e, m, kind)
+	r.decided = d
+	r.decision = &r.decided
+	return r
 }
 
 // beginForeign begins a span of somebody else's provider: only its tracer knows what is
 // recorded, and asks when the span begins.
 func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Context {
+	e.Followed = false
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
 		return ctx
 	}
-	r := t.newRequest(ctx, e, t.method(e.Packet.Type), kindOf(e), nil)
+	r := t.newRequest(ctx, e, t.method(e.Packet.Type), kindOf(e))
 	if r.span = r.start(); !r.span.IsRecording() {
 		return trace.ContextWithSpan(ctx, r.span)
 	}
@@ -121,9 +126,9 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 	return r
 }
 
-func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind, d *decision) *request {
+func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind) *request {
 	r := &request{
-		Context: ctx, observer: t, decision: d, method: m, kind: kind, begun: e.Time,
+		Context: ctx, observer: t, method: m, kind: kind, begun: e.Time,
 		conn: e.Conn, label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
 	}
 	r.packet.Payload = nil
@@ -131,6 +136,13 @@ func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, k
 		r.further = t.attributes(e.Conn)
 	}
 	return r
+}
+
+func roleOf(e *stream.Event) stream.Role {
+	if e.Kind == stream.EventRequestBegin {
+		return stream.RoleServer
+	}
+	return stream.RoleClient
 }
 
 func kindOf(e *stream.Event) trace.SpanKind {

@@ -3,7 +3,7 @@ package tracing
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
+	"math/rand/v2"
 	"os"
 	"strings"
 
@@ -61,7 +61,7 @@ type Provider struct {
 	export   *export
 	records  bool // requests are exported as records
 	resource *resource.Resource
-	seeds    [2]maphash.Seed // of the identities of traces
+	seeds    [2][2]uint64 // of the identities of traces
 }
 
 // Asked reports whether the environment asks for spans: OTEL_TRACES_EXPORTER
@@ -124,7 +124,7 @@ func NewProvider(ctx context.Context, o ProviderOptions) (*Provider, error) {
 		export:   export,
 		records:  unlimited(),
 		resource: resource,
-		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		seeds:    [2][2]uint64{{rand.Uint64(), rand.Uint64()}, {rand.Uint64(), rand.Uint64()}},
 		sdk: sdktrace.NewTracerProvider(
 			sdktrace.WithSpanProcessor(export),
 			sdktrace.WithResource(resource),

@@ -20,6 +20,8 @@ type request struct {
 
 	observer *Observer
 	decision *decision // nil: a tracer provider of somebody else decides
+	decided  decision  // what it points to
+	record   record    // the same request, for exporters
 	method   *method
 	kind     trace.SpanKind
 	begun    time.Time
@@ -159,7 +161,8 @@ func (r *request) finish(e *stream.Event) {
 	r.mu.Unlock()
 	if span == nil {
 		if p := r.observer.provider; p.records {
-			p.export.OnEnd(&record{request: r})
+			r.record.request = r
+			p.export.OnEnd(&r.record)
 			return
 		}
 		span = r.start()

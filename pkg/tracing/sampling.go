@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
+	"math/bits"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -35,54 +35,49 @@ func decided(ctx context.Context) *decision {
 	return d
 }
 
-// draw is what is known of a request's trace before the sampler is asked. Where that need
-// not be, no more of the identity of a trace that begins here is made than it takes.
-type draw struct {
-	parent  trace.Span // nil: none
-	low     uint64     // the lower half of a new identity, without a parent
-	dropped bool       // not recorded
-}
-
-func (p *Provider) draw(ctx context.Context, e *stream.Event) draw {
+// parentOf is the span in whose trace a request belongs, or nil.
+func parentOf(ctx context.Context) trace.Span {
 	if parent, _ := ctx.Value(spanKey).(trace.Span); parent != nil && parent.SpanContext().HasTraceID() {
-		return draw{parent: parent}
+		return parent
 	}
-	var low uint64
-	if e.Kind == stream.EventRequestBegin {
-		low = p.traceHalf(1, e.Conn, e.Packet.Channel, e.Packet.Tag)
-	} else { // a call has no tag yet
-		low = rand.Uint64()
-	}
-	low |= 1
-	return draw{low: low, dropped: p.share != nil && !p.share.keeps(low)}
+	return nil
 }
 
-// decide asks the sampler about a request; nil: it is not recorded.
-func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event, draw draw) *decision {
-	d := decision{root: draw.parent == nil, spanID: newSpanID()}
+// mayRecord says whether the sampler is to be asked about a request, or has chosen it.
+// Most are left out here, for as little as can be.
+func (p *Provider) mayRecord(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag uint64) bool {
+	if p.share == nil || parentOf(ctx) != nil {
+		return true
+	}
+	if role == stream.RoleServer {
+		return p.share.keeps(p.traceHalf(1, c, channel, tag))
+	}
+	return p.share.keeps(rand.Uint64()) // a call has no tag yet: its identity is made when it is chosen
+}
+
+// decide asks the sampler about a request that may be recorded.
+func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) (d decision, recorded bool) {
+	parent := parentOf(ctx)
+	d = decision{root: parent == nil, spanID: newSpanID()}
 	switch {
 	case !d.root:
-		d.traceID = draw.parent.SpanContext().TraceID()
+		d.traceID = parent.SpanContext().TraceID()
 	case kind == trace.SpanKindServer:
 		d.traceID = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
+	case p.share != nil:
+		d.traceID = traceIDOf(rand.Uint64(), p.share.draw())
 	default:
-		d.traceID = traceIDOf(rand.Uint64(), draw.low)
+		d.traceID = newTraceID()
 	}
 	if d.root && p.share != nil { // which has chosen it
 		d.result.Decision = sdktrace.RecordAndSample
-		return d.kept()
+		return d, true
 	}
 	d.result = p.sampler.ShouldSample(sdktrace.SamplingParameters{
 		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kind, Attributes: m.attrs,
 	})
-	if d.result.Decision == sdktrace.Drop {
-		return nil
-	}
-	return d.kept()
+	return d, d.result.Decision != sdktrace.Drop
 }
-
-// kept is d where it can stay: only requests that are recorded pay for that.
-func (d decision) kept() *decision { return &d }
 
 // ratio is a sampler of a share of the traces that begin here. What it says about them
 // can be known without asking it.
@@ -105,6 +100,9 @@ func newRatio(share float64, s sdktrace.Sampler) *ratio {
 // keeps says whether a trace is sampled that has no parent and this lower half of an
 // identity. It is what the sampler of the SDK does.
 func (r *ratio) keeps(low uint64) bool { return low>>1 < r.below }
+
+// draw returns the lower half of an identity that it keeps. There is one.
+func (r *ratio) draw() uint64 { return rand.Uint64N(r.below)<<1 | 1 }
 
 // decidedSampler is the sampler of the SDK: it repeats what was decided, and
 // asks for spans that are not of requests.
@@ -156,11 +154,14 @@ func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) trace.TraceID
 }
 
 func (p *Provider) traceHalf(i int, conn *stream.Conn, channel, tag uint64) uint64 {
-	return maphash.Comparable(p.seeds[i], struct {
-		conn         *stream.Conn
-		opened       int64 // an address may be used again
-		channel, tag uint64
-	}{conn, conn.Opened().UnixNano(), channel, tag})
+	seed := &p.seeds[i]
+	return mixed(mixed(tag^seed[0], conn.ID()^0x9e3779b97f4a7c15)^channel, seed[1])
+}
+
+// mixed is both halves of a product, in which each bit of either number has its part.
+func mixed(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	return high ^ low
 }
 
 // unsampled stands for the span of a request that is not recorded.
