@@ -11,7 +11,7 @@ import (
 // owns it alone and lets go of it once, with release.
 const (
 	minBufferBits = 10
-	maxBufferBits = 20
+	maxBufferBits = 21
 )
 
 type buffer struct {

@@ -9,7 +9,7 @@ import (
 func TestBufferClasses(t *testing.T) {
 	for _, c := range []struct{ size, cap int }{
 		{0, 1 << 10}, {1, 1 << 10}, {1 << 10, 1 << 10}, {1<<10 + 1, 2 << 10}, {2 << 10, 2 << 10},
-		{100_000, 128 << 10}, {1 << 20, 1 << 20}, {1<<20 + 1, 1<<20 + 1}, {5_000_000, 5_000_000},
+		{100_000, 128 << 10}, {1 << 20, 1 << 20}, {1<<20 + 1, 2 << 20}, {2<<20 + 1, 2<<20 + 1}, {5_000_000, 5_000_000},
 	} {
 		b := newBuffer(c.size)
 		if len(b.b) != 0 || cap(b.b) != c.cap {
@@ -27,7 +27,7 @@ func TestBufferReuse(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var held []*buffer
 	for range 20000 {
-		size := r.IntN(1 << (5 + r.IntN(17)))
+		size := r.IntN(1 << (5 + r.IntN(18)))
 		b := newBuffer(size)
 		if len(b.b) != 0 || cap(b.b) < size {
 			t.Fatalf("newBuffer(%d): len %d, cap %d", size, len(b.b), cap(b.b))

@@ -48,9 +48,11 @@ type inbound struct {
 	scope           *scope
 	ctx             context.Context // of the handler and of events
 	followers       followers
+
+	run func() // serves it; made once, since a go statement with arguments allocates
 }
 
-var inboundPool = sync.Pool{New: func() any { return new(inbound) }}
+var inboundPool sync.Pool // of *inbound
 
 func (in *inbound) request() Request {
 	r := in.scope.request()
@@ -73,7 +75,7 @@ func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Paylo
 func (in *inbound) letGo() {
 	in.payload.release()
 	in.conn.opts.Budget.giveBack(in.memory)
-	*in = inbound{}
+	*in = inbound{run: in.run}
 	inboundPool.Put(in)
 }
 
@@ -84,7 +86,12 @@ func (in *input) newInbound() *inbound {
 		in.aside = nil
 		return r
 	}
-	return inboundPool.Get().(*inbound)
+	if r, ok := inboundPool.Get().(*inbound); ok {
+		return r
+	}
+	r := new(inbound)
+	r.run = func() { r.conn.serve(r) }
+	return r
 }
 
 // putAside keeps a request that was answered on the reader, for the next one of the same
@@ -95,7 +102,7 @@ func (in *input) putAside(r *inbound) {
 		return
 	}
 	r.conn.opts.Budget.giveBack(r.memory)
-	*r = inbound{conn: r.conn, payload: r.payload.emptied()}
+	*r = inbound{conn: r.conn, payload: r.payload.emptied(), run: r.run}
 	in.aside = r
 }
 
@@ -181,7 +188,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	case room && c.role.mayRun(in.pace):
 		return c.serveQuick(in)
 	default:
-		go c.serve(in)
+		go in.run()
 	}
 	return true
 }
@@ -208,7 +215,7 @@ func (c *Conn) serve(in *inbound) {
 		// The handler has called runtime.Goexit: this goroutine ends, its
 		// request is answered and the next go on elsewhere.
 		if next := c.answer(in, Response{}, errHandlerExited, false); next != nil {
-			go c.serve(next)
+			go next.run()
 		}
 	}()
 	for in != nil {

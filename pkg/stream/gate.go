@@ -78,7 +78,8 @@ func (g *gate) wakeAll() {
 
 // waitForCall waits until a call may be queued, if it must, and says whether it had
 // to. mu is held at entry and at return, not in between.
-func (c *Conn) waitForCall(ctx context.Context) (waited bool, err error) {
+// A call that is used again has a channel that nobody else uses yet.
+func (c *Conn) waitForCall(ctx context.Context, call *Call) (waited bool, err error) {
 	if len(c.gate.calls) == 0 && c.callRoom() {
 		return false, nil
 	}
@@ -86,13 +87,17 @@ func (c *Conn) waitForCall(ctx context.Context) (waited bool, err error) {
 	if c.inHandler(ctx) {
 		l, room = &c.gate.callBacks, c.callBackRoom
 	}
-	return true, c.waitTurn(ctx, l, room, func() error { return c.refusal(ctx) })
+	w := waiter(call.done)
+	if !call.pooled {
+		w = make(waiter, 1)
+	}
+	return true, c.waitTurn(ctx, w, l, room, func() error { return c.refusal(ctx) })
 }
 
 // waitForAnswer waits until a handler's response may be queued, or the
 // connection has ended. mu is held at entry and at return, not in between.
 func (c *Conn) waitForAnswer() {
-	_ = c.waitTurn(context.Background(), &c.gate.answers, c.sendRoom, func() error {
+	_ = c.waitTurn(context.Background(), make(waiter, 1), &c.gate.answers, c.sendRoom, func() error {
 		if c.life.dead {
 			return ErrClosed
 		}
@@ -100,13 +105,16 @@ func (c *Conn) waitForAnswer() {
 	})
 }
 
-// waitTurn waits until one is the first in line and there is room, or ctx or the
+// waitTurn waits, by a waiter which is empty at entry and at return, until one is the first in line and there is room, or ctx or the
 // connection's state forbid to go on. mu is held at entry and at return, not in
 // between.
-func (c *Conn) waitTurn(ctx context.Context, l *line, room func() bool, forbidden func() error) error {
-	w := make(waiter, 1)
+func (c *Conn) waitTurn(ctx context.Context, w waiter, l *line, room func() bool, forbidden func() error) error {
 	*l = append(*l, w)
 	defer func() {
+		select {
+		case <-w: // a wake-up that was not needed; later ones are for others
+		default:
+		}
 		i := slices.Index(*l, w)
 		*l = slices.Delete(*l, i, i+1)
 		if i == 0 {

@@ -149,7 +149,7 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 		}
 		stays := c.role.endTurn(turn)
 		if next := c.answer(in, Response{}, errHandlerExited, stays); next != nil {
-			go c.serve(next)
+			go next.run()
 		}
 		if stays { // Goexit takes the reader's goroutine with it: another one reads on
 			go c.receive()
@@ -177,7 +177,7 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 	switch {
 	case next == nil:
 	case stays:
-		go c.serve(next)
+		go next.run()
 	default:
 		c.serve(next)
 	}

@@ -15,17 +15,14 @@ type scope struct {
 	begun           bool   // Observer.Begin has returned
 }
 
-// scopeSlab is how many scopes are made at once where many requests come.
+// scopeSlab is how many scopes are made at once where many requests come: as many as have
+// come in this read, but no more.
 const scopeSlab = 16
 
 // newScope returns the scope of a request. It is called by the reader.
 func (in *input) newScope(ch *channel, p *Packet) *scope {
 	if len(in.scopes) == 0 {
-		n := 1
-		if in.packets > scopeSlab {
-			n = scopeSlab
-		}
-		in.scopes = make([]scope, n)
+		in.scopes = make([]scope, max(1, min(in.packets, scopeSlab)))
 	}
 	s := &in.scopes[0]
 	in.scopes = in.scopes[1:]

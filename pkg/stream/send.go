@@ -44,6 +44,7 @@ type outbox struct {
 	written uint64
 	content uint64 // where the last packet ends that is neither ERQ nor EOF
 
+	usual    int           // bytes of the last batch: the next is likely to become as large
 	rejected int           // bytes of rejections in the batch that is being written
 	full     chan struct{} // ends a flush delay early
 }
@@ -74,7 +75,7 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	o := &c.out
 	room := maxHeaderBytes + len(p.Payload)
 	if o.pending.buf == nil {
-		o.pending.buf = newBuffer(room)
+		o.pending.buf = newBuffer(c.roomFor(room))
 	}
 	o.pending.buf.grow(room)
 	if n := cap(o.pending.buf.b); n > uncountedSend && n > o.pending.charged {
@@ -98,6 +99,15 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 		waiter(o.full).wake()
 	}
 	return c.mustFlush()
+}
+
+// roomFor is how large a new batch's buffer is made, for a first packet of a size: with a
+// large one as the last batch became, since growing is copying. mu is held.
+func (c *Conn) roomFor(n int) int {
+	if n < flushSize || c.opts.Budget.scarce() {
+		return n
+	}
+	return max(n, min(c.out.usual, 1<<maxBufferBits))
 }
 
 // mustFlush takes the write role if there is something to write and nobody does
@@ -269,7 +279,7 @@ func (c *Conn) nextBatch(n int) (b batch, ok bool) {
 	c.gate.wake(c)
 	if o.pending.buf != nil && !c.life.dead {
 		b, o.pending = o.pending, batch{}
-		o.taken = o.queued
+		o.taken, o.usual = o.queued, len(b.buf.b)
 		c.mu.Unlock()
 		return b, true
 	}

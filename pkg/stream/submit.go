@@ -101,7 +101,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		return c.refuse(call, OutcomeRefused, err)
 	}
 	if call.notify == nil || !c.out.notifying { // else on the reader, or at the same time: nobody waits
-		waited, err := c.waitForCall(ctx) // may let go of mu and take it again
+		waited, err := c.waitForCall(ctx, call) // may let go of mu and take it again
 		if waited {
 			call.waited = call.begun.until(now())
 		}
