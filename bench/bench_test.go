@@ -47,15 +47,20 @@ func TestPeers(t *testing.T) {
 }
 
 func TestHistogram(t *testing.T) {
+	phase.Store(measuring)
+	defer phase.Store(warming)
 	var h, half histogram
-	for us := 1; us <= 1000; us++ {
-		half.add(time.Duration(us) * time.Microsecond)
+	for _, shared := range []bool{false, true} {
+		rec := Recorder{&half, shared}
+		for us := 1; us <= 1000; us += 2 {
+			rec.Add(time.Duration(us+map[bool]int{true: 1}[shared]) * time.Microsecond)
+		}
 	}
 	h.merge(&half)
 	h.merge(&half)
-	h.add(0)
-	if h.n != 2001 {
-		t.Errorf("%d calls", h.n)
+	*h.bucket(0)++
+	if n := h.count(); n != 2001 {
+		t.Errorf("%d calls", n)
 	}
 	for q, want := range map[float64]float64{.5: 500, .99: 990, .999: 999} {
 		if got := h.quantile(q); math.Abs(got-want) > .04*want {

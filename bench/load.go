@@ -80,7 +80,9 @@ func load(o options, p Peer, s *serving) (Result, error) {
 
 // asking is all callers.
 type asking struct {
-	recs    []*Recorder
+	shared  histogram    // of those that ask one by one
+	pipes   []*histogram // of those that ask without waiting
+	asking  int
 	callers sync.WaitGroup
 	failed  chan error // the first error while they are not to stop
 }
@@ -89,7 +91,9 @@ type asking struct {
 func (a *asking) start(o options, p Peer, addr string) error {
 	for range o.conns {
 		if piper, ok := p.(Piper); ok {
-			a.add(func(rec *Recorder) error { return piper.Pipe(addr, o.callers, o.size, rec) })
+			pipe := new(histogram)
+			a.pipes = append(a.pipes, pipe)
+			a.add(Recorder{histogram: pipe}, func(rec *Recorder) error { return piper.Pipe(addr, o.callers, o.size, rec) })
 			continue
 		}
 		newCall, err := p.Dial(addr, o.callers)
@@ -105,18 +109,17 @@ func (a *asking) start(o options, p Peer, addr string) error {
 
 // ask adds a caller, whose request is like no other's.
 func (a *asking) ask(call Call, size int) {
-	req := bytes.Repeat([]byte{byte(len(a.recs))}, size)
+	req := bytes.Repeat([]byte{byte(a.asking)}, size)
 	for i := range min(8, size) {
-		req[i] = byte(len(a.recs) >> i)
+		req[i] = byte(a.asking >> i)
 	}
-	a.add(func(rec *Recorder) error { return askInALoop(call, req, rec) })
+	a.asking++
+	a.add(Recorder{&a.shared, true}, func(rec *Recorder) error { return askInALoop(call, req, rec) })
 }
 
-func (a *asking) add(f func(*Recorder) error) {
-	rec := new(Recorder)
-	a.recs = append(a.recs, rec)
+func (a *asking) add(rec Recorder, f func(*Recorder) error) {
 	a.callers.Go(func() {
-		if err := f(rec); err != nil && !rec.Stopped() {
+		if err := f(&rec); err != nil && !rec.Stopped() {
 			select {
 			case a.failed <- err:
 			default:
@@ -143,13 +146,13 @@ func (a *asking) measure(s *serving, warm time.Duration, during func() error) (f
 		return f, err
 	}
 	all := new(histogram)
-	for _, r := range a.recs {
-		all.merge(&r.histogram)
+	for _, h := range append(a.pipes, &a.shared) {
+		all.merge(h)
 	}
-	if all.n == 0 {
+	if all.count() == 0 {
 		return f, errors.New("no call was completed")
 	}
-	n := float64(all.n)
+	n := float64(all.count())
 	f.Ops = n / took.Seconds()
 	f.P50, f.P99, f.P999 = all.quantile(.5), all.quantile(.99), all.quantile(.999)
 	f.ClientCPU, f.ServerCPU = (client1.CPU-client0.CPU)/n, (server1.CPU-server0.CPU)/n

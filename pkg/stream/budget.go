@@ -47,13 +47,19 @@ func (b *Budget) Limit() int { return int(b.limit) }
 // and their handlers have returned.
 func (b *Budget) Used() int { return int(b.used.Load()) }
 
-// take reports whether n bytes could be had.
+// take reports whether n bytes could be had. Where they could not, others at the same time
+// see nothing of it.
 func (b *Budget) take(n int) bool {
-	if b == nil || b.used.Add(int64(n)) <= b.limit {
-		return true
+	for b != nil {
+		used := b.used.Load()
+		if used+int64(n) > b.limit {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+int64(n)) {
+			break
+		}
 	}
-	b.used.Add(-int64(n))
-	return false
+	return true
 }
 
 // force takes n bytes whether there are so many or not.

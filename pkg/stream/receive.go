@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// maxArrivals bounds how many responses are settled under one lock.
-const maxArrivals = 256
+// maxArrivals is how many responses are settled at once. Callers whom that has woken run
+// before more are woken, while what they need is still in the caches of the processor.
+const maxArrivals = 64
 
 // arrival is a response that was read and not yet given to its call. Its payload
 // lies in the read buffer.
@@ -114,6 +115,11 @@ func (c *Conn) parseAll() (need int, err error) {
 			in.arrivals = append(in.arrivals, arrival{packet: *p})
 			if len(in.arrivals) == maxArrivals {
 				c.settleArrivals()
+				if in.woken {
+					in.woken = false
+					yield()
+				}
+				c.flushHeld(now(), maxHeldCalls)
 			}
 		case KindRequest:
 			if !c.accept(p) {

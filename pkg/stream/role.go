@@ -23,8 +23,10 @@ const (
 	fewTurns  = 2 * 8 // with fewer the watch costs more than goroutines
 	// paceSample is how many runs there are for each that is timed.
 	paceSample = 16
-	// maxHeld is how long answers are held back to be flushed with others.
-	maxHeld = 100 * time.Microsecond
+	// maxHeld is how long answers are held back to be flushed with others, and
+	// maxHeldCalls how long what is asked anew by those whose answers have come.
+	maxHeld      = 100 * time.Microsecond
+	maxHeldCalls = 500 * time.Microsecond
 )
 
 // roleWarmUp is how many requests must come before the watch is set up for a
@@ -172,7 +174,7 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 		if c.in.served != nil {
 			c.showServed(ended)
 		}
-		c.flushHeld(ended)
+		c.flushHeld(ended, maxHeld)
 	}
 	switch {
 	case next == nil:
@@ -184,14 +186,14 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 	return stays
 }
 
-// flushHeld flushes, within a long batch of requests, what is held back for long. It
+// flushHeld flushes, within a long batch of packets, what is held back for long. It
 // runs on the reader.
-func (c *Conn) flushHeld(at moment) {
+func (c *Conn) flushHeld(at moment, most time.Duration) {
 	r := &c.role
 	if r.held == 0 {
 		r.held = at
 	}
-	if r.held.until(at) < maxHeld {
+	if r.held.until(at) < most {
 		return
 	}
 	r.held = at

@@ -275,6 +275,41 @@ func TestAnswersAreNotHeldForLong(t *testing.T) {
 	})
 }
 
+// What is asked anew does not wait for the answers to all others of a long batch.
+func TestRequestsAreNotHeldForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const took, many = 10 * time.Microsecond, 8 * maxArrivals
+		c, p := scripted(t, Options{})
+		var done func(Response, error)
+		asked := 0
+		done = func(_ Response, err error) {
+			time.Sleep(took) // of the test's own clock
+			if err == nil && asked < 2*many {
+				asked++
+				c.Go(context.Background(), Request{}, done)
+			}
+		}
+		asked = many
+		for range many {
+			c.Go(context.Background(), Request{}, done)
+		}
+		synctest.Wait()
+		var batch []Packet
+		for tag := range uint64(many) {
+			batch = append(batch, ok(firstTag+tag, ""))
+		}
+		p.take()
+		p.send(batch...)
+		time.Sleep(maxHeldCalls + 2*maxArrivals*took)
+		synctest.Wait()
+		if s := c.Stats(); len(p.take()) == 0 || s.CallsAnswered == many {
+			t.Errorf("nothing has been sent, or too late: %+v", s)
+		}
+		c.Close()
+		synctest.Wait()
+	})
+}
+
 // Nor does it wait for those who lose the role one after the other.
 func TestAnswersAreNotHeldByOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
