@@ -45,7 +45,6 @@ type inbound struct {
 	memory          int    // taken of the budget
 	begun           moment // when it had come, if somebody observes
 	waited          time.Duration
-	scope           *scope
 	ctx             context.Context // of the handler and of events
 	followers       followers
 
@@ -55,7 +54,7 @@ type inbound struct {
 var inboundPool sync.Pool // of *inbound
 
 func (in *inbound) request() Request {
-	r := in.scope.request()
+	r := Request{Type: in.typ, Flags: in.flags, Channel: in.channel.number, Conn: in.conn, Tag: in.tag}
 	if in.size > 0 {
 		r.Payload = in.payload.b
 	}
@@ -155,8 +154,6 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	in.conn, in.channel, in.tag, in.typ, in.flags = c, ch, p.Tag, p.Type, p.Flags
 	in.size, in.memory, in.queued = len(p.Payload), inboundMemory(p), true
 	in.handler, in.pace = ch.route(p.Type)
-	in.scope = c.in.newScope(ch, p)
-	in.ctx = in.scope
 	in.begun = c.in.at
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
@@ -169,13 +166,19 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		in.payload = in.payload.atLeast(in.size)
 		in.payload.b = append(in.payload.b, p.Payload...)
 	}
+	turn := uint64(0)
+	if start && room && c.role.mayRun(in.pace) {
+		turn = c.role.nextTurn()
+	}
+	s := c.in.scopes.next(ch, p, turn)
+	in.ctx = s
 	w := c.watch.Load()
 	if chosen, shown := w.choose(c.base, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
-		e := in.event(EventRequestBegin)
-		e.Time, e.Packet.Payload = in.begun.time(), p.Payload
-		in.ctx, in.followers = c.begin(in.scope, w, e, chosen)
+		c.showAccepted(w, in, s, p.Payload, chosen)
 	}
-	in.scope.begun = true
+	if turn != 0 {
+		return c.serveQuick(in)
+	}
 	if !start {
 		c.mu.Lock()
 		if start = c.start(in); !start { // else others have ended meanwhile
@@ -183,14 +186,19 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		}
 		c.mu.Unlock()
 	}
-	switch {
-	case !start:
-	case room && c.role.mayRun(in.pace):
-		return c.serveQuick(in)
-	default:
+	if start {
 		go in.run()
 	}
 	return true
+}
+
+// showAccepted shows the beginning of a request.
+func (c *Conn) showAccepted(w *watch, in *inbound, s *scope, payload []byte, chosen followers) {
+	e := in.event(EventRequestBegin)
+	e.Time, e.Packet.Payload = in.begun.time(), payload
+	b := &beginContext{scope: s}
+	in.ctx, in.followers = c.begin(b, w, e, chosen)
+	b.begun = true
 }
 
 // start takes one of the handlers' places for a request, if there is one. What is

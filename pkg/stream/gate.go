@@ -51,7 +51,7 @@ func (c *Conn) callBackRoom() bool {
 // inHandler says whether ctx is that of a handler of this connection.
 func (c *Conn) inHandler(ctx context.Context) bool {
 	s := scopeOf(ctx)
-	return s != nil && s.channel.conn == c
+	return s != nil && s.conn() == c
 }
 
 // wake lets the first in each queue look again, and a paused reader. Called when

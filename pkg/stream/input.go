@@ -42,8 +42,8 @@ type input struct {
 	packet         Packet // the last one; it is overwritten by the next
 	packets, bytes int    // parsed since they were last counted
 	arrivals       []arrival
-	woken          bool     // callers were, who are likely to ask again at once
-	scopes         []scope  // not used yet
+	woken          bool // callers were, who are likely to ask again at once
+	scopes         scopes
 	aside          *inbound // kept for the next request of the batch, or nil
 	served         *endList // ends of requests that are not shown yet; nil: none
 }

@@ -92,6 +92,9 @@ func (c *Conn) beginTurn(p *pace) uint64 {
 	return turn
 }
 
+// nextTurn is the turn that beginTurn will begin. It is called by the reader.
+func (r *role) nextTurn() uint64 { return r.turn.Load() + 1 }
+
 // endTurn ends it. It reports whether the caller is still the reader.
 func (r *role) endTurn(turn uint64) bool { return r.turn.CompareAndSwap(turn, turn+1) }
 
@@ -133,17 +136,16 @@ func (c *Conn) watchTurns() {
 // handOver gives the role away before a handler waits for an answer over its own
 // connection, which nobody would read.
 func (c *Conn) handOver(ctx context.Context) {
-	if s := scopeOf(ctx); s != nil && s.channel.conn == c && s.turn != 0 {
-		c.takeRole(s.turn)
+	if s := scopeOf(ctx); s != nil && s.conn() == c && s.turn() != 0 {
+		c.takeRole(s.turn())
 	}
 }
 
-// serveQuick runs the handler of an accepted request on the reader. It reports
-// whether this goroutine is still the reader.
+// serveQuick runs the handler of an accepted request on the reader, in the turn that its
+// scope has. It reports whether this goroutine is still the reader.
 func (c *Conn) serveQuick(in *inbound) (stays bool) {
 	pace := in.pace
 	turn := c.beginTurn(pace)
-	in.scope.turn = turn
 	returned := false
 	defer func() {
 		if returned {

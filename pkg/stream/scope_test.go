@@ -2,9 +2,69 @@ package stream
 
 import (
 	"context"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 )
+
+// Each scope says of its request what is true of it, however requests follow each other,
+// and for as long as anybody has it.
+func TestScopes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	conns := []*Conn{{}, {}}
+	channels := []*channel{{conn: conns[0]}, {conn: conns[0], number: 7}, {conn: conns[1]}}
+	type wanted struct {
+		s    *scope
+		ch   *channel
+		p    Packet
+		turn uint64
+	}
+	var kept []wanted
+	var ss scopes
+	ch, p, turn := channels[0], Packet{Tag: 2}, uint64(0)
+	steady := 0 // requests to come that follow the last one
+	runs := make(map[*run]int)
+	for range 20_000 {
+		p.Tag++
+		if turn != 0 {
+			turn += 2
+		}
+		if steady--; steady < 0 {
+			steady = r.IntN(1 << r.IntN(11))
+			switch r.IntN(6) {
+			case 0:
+				ch = channels[r.IntN(len(channels))]
+			case 1:
+				p.Tag = r.Uint64()
+			case 2:
+				p.Type = r.Uint64N(3)
+			case 3:
+				p.Flags = r.Uint64N(3)
+			case 4:
+				turn = 0
+			case 5:
+				turn = 2*r.Uint64N(100) + 1
+			}
+		}
+		s := ss.next(ch, &p, turn)
+		runs[s.of()]++
+		if r.IntN(10) == 0 {
+			kept = append(kept, wanted{s, ch, p, turn})
+		}
+	}
+	if len(runs) > 2000 || len(runs) < 100 {
+		t.Errorf("%d runs", len(runs))
+	}
+	clear(runs)
+	runtime.GC()
+	for i, w := range kept {
+		got := w.s.request()
+		if got.Conn != w.ch.conn || got.Channel != w.ch.number || got.Tag != w.p.Tag || got.Type != w.p.Type || got.Flags != w.p.Flags || w.s.turn() != w.turn {
+			t.Fatalf("%d: %+v in turn %d, want %v on channel %d in turn %d", i, got, w.s.turn(), w.p, w.ch.number, w.turn)
+		}
+	}
+}
 
 // Whoever keeps the context of a handler finds that handler's request in it for ever,
 // whatever is used again meanwhile.
