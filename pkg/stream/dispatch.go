@@ -166,17 +166,14 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		in.payload = in.payload.atLeast(in.size)
 		in.payload.b = append(in.payload.b, p.Payload...)
 	}
-	turn := uint64(0)
-	if start && room && c.role.mayRun(in.pace) {
-		turn = c.role.nextTurn()
-	}
-	s := c.in.scopes.next(ch, p, turn)
+	quick := start && room && c.role.mayRun(in.pace)
+	s := c.in.scopes.next(ch, p, c.role.nextTurn(), quick)
 	in.ctx = s
 	w := c.watch.Load()
 	if chosen, shown := w.choose(c.base, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
 		c.showAccepted(w, in, s, p.Payload, chosen)
 	}
-	if turn != 0 {
+	if quick {
 		return c.serveQuick(in)
 	}
 	if !start {

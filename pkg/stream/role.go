@@ -136,8 +136,8 @@ func (c *Conn) watchTurns() {
 // handOver gives the role away before a handler waits for an answer over its own
 // connection, which nobody would read.
 func (c *Conn) handOver(ctx context.Context) {
-	if s := scopeOf(ctx); s != nil && s.conn() == c && s.turn() != 0 {
-		c.takeRole(s.turn())
+	if s := scopeOf(ctx); s != nil && s.conn() == c && s.turn != 0 {
+		c.takeRole(s.readerTurn())
 	}
 }
 

@@ -8,96 +8,103 @@ import (
 
 // scope is the parent of a handler's context: the connection's, and which request it is
 // for. Whoever was given the context may keep it for ever, so that a scope is never used
-// again. Each is one byte of the run that its request belongs to, its place in it: with an
-// object for each, their collection took a fifth of the serving side's time.
-type scope uint8
+// again. It has 8 bytes, and is one of a run of requests that differ in no more than that:
+// with an object for each, their collection took a fifth of the serving side's time.
+type scope struct {
+	place uint8 // in the run
+	turn  uint8 // of the reader, if the handler began there: 1 is the run's; 0: it did not
 
-// run is what some requests that came one after the other have in common. It is not
-// written to once the first of their handlers runs. Its scopes lie behind it.
-type run struct {
-	channel    *channel
-	tag        uint64 // of the first; those of the others ascend by one
-	typ, flags uint64
-	turn       uint64 // of the reader with the first, and two more with each other; 0: none runs there
+	tag, typ, flags uint16 // the low bits
 }
 
-// A run is short where the one before it was.
+const highBits = ^uint64(0xffff)
+
+// run is what some requests that came one after the other have in common. It is not
+// written to once the first of their handlers may run. Its scopes lie behind it.
+type run struct {
+	channel         *channel
+	tag, typ, flags uint64 // the high bits
+	turn            uint64 // the next one of the reader when the first request came
+}
+
+// The runs by length: one is made longer than the last one was where that was used up, and
+// shorter where it was not used again.
 type (
-	shortRun struct {
+	run1 struct {
 		run
-		scopes [8]scope
+		scopes [1]scope
 	}
-	longRun struct {
+	run7 struct {
 		run
-		scopes [216]scope
+		scopes [7]scope
+	}
+	run59 struct {
+		run
+		scopes [59]scope
 	}
 )
-
-var places = func() (list [len(longRun{}.scopes)]scope) {
-	for i := range list {
-		list[i] = scope(i)
-	}
-	return list
-}()
 
 // scopes are those of a run that are not used yet. They belong to the reader.
 type scopes struct {
 	run  *run
 	rest []scope
-	long bool // the next run is
+	used uint8 // of the run
 }
 
-// next returns the scope of a request whose handler runs in a turn of the reader, or, with
-// 0, in none. It is called by the reader.
-func (ss *scopes) next(ch *channel, p *Packet, turn uint64) *scope {
-	if len(ss.rest) > 0 {
-		i := uint64(ss.rest[0])
-		if r := ss.run; r.tag+i == p.Tag && r.channel == ch && r.typ == p.Type && r.flags == p.Flags &&
-			(turn == 0 && r.turn == 0 || r.turn != 0 && r.turn+2*i == turn) {
-			s := &ss.rest[0]
-			ss.rest = ss.rest[1:]
-			return s
-		}
-		ss.long = false
-	}
-	if ss.long {
-		r := new(longRun)
-		copy(r.scopes[:], places[:])
-		ss.run, ss.rest = &r.run, r.scopes[:]
-	} else {
-		r := new(shortRun)
-		copy(r.scopes[:], places[:])
-		ss.run, ss.rest = &r.run, r.scopes[:]
-	}
-	ss.long = true // if this one is used up
+// next returns the scope of a request. turn is the next one of the reader, in which the
+// handler runs if it is quick. It is called by the reader.
+func (ss *scopes) next(ch *channel, p *Packet, turn uint64, quick bool) *scope {
 	r := ss.run
-	r.channel, r.tag, r.typ, r.flags, r.turn = ch, p.Tag, p.Type, p.Flags, turn
+	if len(ss.rest) == 0 || r.channel != ch || r.tag != p.Tag&highBits || r.typ != p.Type&highBits || r.flags != p.Flags&highBits ||
+		turn-r.turn >= 2*(1<<8-1) {
+		r = ss.newRun()
+		r.channel, r.tag, r.typ, r.flags, r.turn = ch, p.Tag&highBits, p.Type&highBits, p.Flags&highBits, turn
+	}
 	s := &ss.rest[0]
 	ss.rest = ss.rest[1:]
+	s.place, s.tag, s.typ, s.flags = ss.used, uint16(p.Tag), uint16(p.Type), uint16(p.Flags)
+	if quick {
+		s.turn = uint8((turn-r.turn)/2) + 1
+	}
+	ss.used++
 	return s
+}
+
+func (ss *scopes) newRun() *run {
+	switch {
+	case ss.used == 0, ss.used == 1 && len(ss.rest) > 0:
+		r := new(run1)
+		ss.run, ss.rest = &r.run, r.scopes[:]
+	case ss.used >= 7:
+		r := new(run59)
+		ss.run, ss.rest = &r.run, r.scopes[:]
+	default:
+		r := new(run7)
+		ss.run, ss.rest = &r.run, r.scopes[:]
+	}
+	ss.used = 0
+	return ss.run
 }
 
 // of returns the run of a scope.
 //
-// Scopes are made by next alone, as elements of the arrays in shortRun and longRun, each
-// with its index as its value, which never changes. So s is as many bytes behind the
-// beginning of the array, which directly follows run in both types, as its value says
-// (their sizes are multiples of the alignment of run, whose last field ends it), and the
-// result points to the beginning of the allocation that s points into.
+// Scopes are made by newRun alone, as elements of the arrays that directly follow a run in
+// run1, run7 and run59 (the size of run is a multiple of its alignment, which is no less
+// than that of scope), and next gives each its index, which never changes. So s lies as
+// many scopes behind the end of its run as its place says, and the result points to the
+// beginning of the allocation that s points into.
 func (s *scope) of() *run {
-	return (*run)(unsafe.Add(unsafe.Pointer(s), -int(unsafe.Sizeof(run{}))-int(*s)))
+	return (*run)(unsafe.Add(unsafe.Pointer(s), -int(unsafe.Sizeof(run{}))-int(s.place)*int(unsafe.Sizeof(scope{}))))
 }
 
 func (s *scope) conn() *Conn { return s.of().channel.conn }
 
-func (s *scope) tag() uint64 { return s.of().tag + uint64(*s) }
-
-// turn is the reader's turn in which the handler began, or 0.
-func (s *scope) turn() uint64 {
-	if r := s.of(); r.turn != 0 {
-		return r.turn + 2*uint64(*s)
+// readerTurn is the reader's turn in which the handler began, or 0.
+func (s *scope) readerTurn() uint64 {
+	if s.turn == 0 {
+		return 0
 	}
-	return 0
+	return s.of().turn + 2*uint64(s.turn-1)
 }
 
 func (s *scope) base() context.Context { return s.conn().base }
@@ -150,7 +157,10 @@ func scopeOf(ctx context.Context) *scope {
 // request is what is known of the request for ever.
 func (s *scope) request() Request {
 	r := s.of()
-	return Request{Type: r.typ, Flags: r.flags, Channel: r.channel.number, Conn: r.channel.conn, Tag: s.tag()}
+	return Request{
+		Type: r.typ | uint64(s.typ), Flags: r.flags | uint64(s.flags),
+		Channel: r.channel.number, Conn: r.channel.conn, Tag: r.tag | uint64(s.tag),
+	}
 }
 
 // RequestFromContext returns the request that a handler's context belongs to, with its

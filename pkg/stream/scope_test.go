@@ -18,39 +18,46 @@ func TestScopes(t *testing.T) {
 		s    *scope
 		ch   *channel
 		p    Packet
-		turn uint64
+		turn uint64 // 0: none
 	}
 	var kept []wanted
 	var ss scopes
-	ch, p, turn := channels[0], Packet{Tag: 2}, uint64(0)
+	ch, p, turn := channels[0], Packet{Tag: 2}, uint64(1)
+	quick := false
 	steady := 0 // requests to come that follow the last one
 	runs := make(map[*run]int)
 	for range 20_000 {
 		p.Tag++
-		if turn != 0 {
+		if quick {
 			turn += 2
 		}
 		if steady--; steady < 0 {
 			steady = r.IntN(1 << r.IntN(11))
-			switch r.IntN(6) {
+			switch r.IntN(7) {
 			case 0:
 				ch = channels[r.IntN(len(channels))]
 			case 1:
 				p.Tag = r.Uint64()
 			case 2:
-				p.Type = r.Uint64N(3)
+				p.Type = r.Uint64N(1 << r.IntN(64))
 			case 3:
-				p.Flags = r.Uint64N(3)
+				p.Flags = r.Uint64N(1 << r.IntN(64))
 			case 4:
-				turn = 0
+				quick = !quick
 			case 5:
-				turn = 2*r.Uint64N(100) + 1
+				turn += 2 * r.Uint64N(1000)
+			case 6:
+				turn = 2*r.Uint64() | 1
 			}
 		}
-		s := ss.next(ch, &p, turn)
+		s := ss.next(ch, &p, turn, quick)
 		runs[s.of()]++
 		if r.IntN(10) == 0 {
-			kept = append(kept, wanted{s, ch, p, turn})
+			w := wanted{s: s, ch: ch, p: p}
+			if quick {
+				w.turn = turn
+			}
+			kept = append(kept, w)
 		}
 	}
 	if len(runs) > 2000 || len(runs) < 100 {
@@ -60,8 +67,8 @@ func TestScopes(t *testing.T) {
 	runtime.GC()
 	for i, w := range kept {
 		got := w.s.request()
-		if got.Conn != w.ch.conn || got.Channel != w.ch.number || got.Tag != w.p.Tag || got.Type != w.p.Type || got.Flags != w.p.Flags || w.s.turn() != w.turn {
-			t.Fatalf("%d: %+v in turn %d, want %v on channel %d in turn %d", i, got, w.s.turn(), w.p, w.ch.number, w.turn)
+		if got.Conn != w.ch.conn || got.Channel != w.ch.number || got.Tag != w.p.Tag || got.Type != w.p.Type || got.Flags != w.p.Flags || w.s.readerTurn() != w.turn {
+			t.Fatalf("%d: %+v in turn %d, want %v on channel %d in turn %d", i, got, w.s.readerTurn(), w.p, w.ch.number, w.turn)
 		}
 	}
 }
