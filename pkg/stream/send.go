@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// flushSize is how much may be queued before a flush no longer waits for
-	// others to add to it.
-	flushSize = 8 << 10
+	// flushPackets and flushSize are how much may be queued before a flush no longer
+	// waits for others to add to it: what a system call costs is shared by so many then,
+	// and the peer can begin.
+	flushPackets = 384
+	flushSize    = 64 << 10
 	// writeChunk bounds one write, and so what a slow peer must take within
 	// Options.WriteTimeout for the connection to know that it takes anything.
 	writeChunk = 256 << 10
@@ -53,6 +55,7 @@ type outbox struct {
 // an observer wants to know when they are written.
 type batch struct {
 	buf        *buffer
+	count      int // of packets
 	packets    []Packet
 	rejections int // bytes
 	charged    int // taken of the budget
@@ -63,6 +66,11 @@ func (b *batch) letGo(budget *Budget) {
 	b.buf.release()
 	budget.giveBack(b.charged)
 	*b = batch{}
+}
+
+// enough says whether a flush waits no longer for others to add to the batch.
+func (b *batch) enough() bool {
+	return b.count >= flushPackets || b.buf != nil && len(b.buf.b) >= flushSize
 }
 
 // rejections is how many bytes of rejections wait to be sent.
@@ -93,18 +101,22 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 		note.Payload = nil
 		o.pending.packets = append(o.pending.packets, note)
 	}
+	o.pending.count++
 	c.stats.PacketsSent++
 	c.touch()
-	if c.opts.FlushDelay > 0 && (len(o.pending.buf.b) >= flushSize || p.Kind == KindEOF) {
+	if c.opts.FlushDelay > 0 && (o.pending.enough() || p.Kind == KindEOF) {
 		waiter(o.full).wake()
 	}
 	return c.mustFlush()
 }
 
+// minLarge is from where on a packet is a large one.
+const minLarge = 8 << 10
+
 // roomFor is how large a new batch's buffer is made, for a first packet of a size: with a
 // large one as the last batch became, since growing is copying. mu is held.
 func (c *Conn) roomFor(n int) int {
-	if n < flushSize || c.opts.Budget.scarce() {
+	if n < minLarge || c.opts.Budget.scarce() {
 		return n
 	}
 	return max(n, min(c.out.usual, 1<<maxBufferBits))
@@ -114,7 +126,7 @@ func (c *Conn) roomFor(n int) int {
 // or will. mu is held.
 func (c *Conn) mustFlush() bool {
 	o := &c.out
-	if o.writing || o.pending.buf == nil || (o.holding && len(o.pending.buf.b) < flushSize) {
+	if o.writing || o.pending.buf == nil || (o.holding && !o.pending.enough()) {
 		return false
 	}
 	o.writing = true
@@ -207,7 +219,7 @@ func (c *Conn) holdBack(delay time.Duration) {
 	case <-c.out.full: // left from an earlier batch
 	default:
 	}
-	enough := c.life.dead || c.life.eofQueued || len(c.out.pending.buf.b) >= flushSize
+	enough := c.life.dead || c.life.eofQueued || c.out.pending.enough()
 	c.mu.Unlock()
 	if enough {
 		return

@@ -94,7 +94,7 @@ func TestFlushDelay(t *testing.T) {
 		synctest.Wait()
 		submit(t, c, flushSize) // no need to wait for more
 		synctest.Wait()
-		if got := len(w.all); got != 4*14+14+flushSize+5 {
+		if got := len(w.all); got != 4*14+14+flushSize+6 {
 			t.Errorf("%d bytes were written at once", got)
 		}
 		w.writes = nil
