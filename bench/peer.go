@@ -36,6 +36,16 @@ func lookup(name string) (Peer, error) {
 
 // serveConns gives each connection that is accepted on a free port to h.
 func serveConns(ready func(string), h func(net.Conn)) error {
+	return acceptConns(ready, func(c net.Conn) {
+		go func() {
+			defer c.Close()
+			h(c)
+		}()
+	})
+}
+
+// acceptConns calls h, which does not block, with each connection.
+func acceptConns(ready func(string), h func(net.Conn)) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -46,9 +56,6 @@ func serveConns(ready func(string), h func(net.Conn)) error {
 		if err != nil {
 			return err
 		}
-		go func() {
-			defer c.Close()
-			h(c)
-		}()
+		h(c)
 	}
 }

@@ -64,12 +64,16 @@ func (p pktsvcPeer) Serve(ready func(string)) error {
 	register(0, "Echo", stream.HandlerFunc(func(_ context.Context, req stream.Request) (stream.Response, error) {
 		return stream.Response{Payload: req.Payload}, nil
 	}))
-	return serveConns(ready, func(c net.Conn) {
+	return acceptConns(ready, func(c net.Conn) {
 		conn, err := stream.NewConn(c, stream.Options{Handler: mux, Observer: observer})
-		if err == nil {
-			<-conn.Received() // the client has ended
-			_ = conn.Shutdown(context.Background())
+		if err != nil {
+			_ = c.Close()
+			return
 		}
+		conn.AfterReceived(func() { // the client has ended
+			_ = conn.Shutdown(context.Background())
+			_ = c.Close()
+		})
 	})
 }
 

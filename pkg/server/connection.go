@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -24,7 +25,9 @@ type connection struct {
 	local    net.Addr     // nil where there is none
 	remote   net.Addr     // the same
 	conn     *stream.Conn // set before the connection is listed
+	stream   link         // likewise
 
+	attended atomic.Bool // somebody brings its end about
 	sentOnce sync.Once
 	sent     chan struct{} // closed when EOF has been sent, or never can be
 	ended    chan struct{} // closed when the connection is gone
@@ -88,34 +91,33 @@ func (p *PacketServer) serve(l *listener, in link) {
 
 // open makes the connection of an admitted stream.
 func (p *PacketServer) open(l *listener, c *connection, in link) {
-	c.identity = in.identity
+	c.identity, c.stream = in.identity, in
 	options := p.options
 	options.Name = c.name
 	options.Peer = stream.Peer{Address: in.peer, Identity: in.identity}
 	options.Observer = stream.Observers(c, p.observer) // in this order: the others find c listed
-	if _, err := stream.NewConn(in.stream, options); err != nil {
+	conn, err := stream.NewConn(in.stream, options)
+	if err != nil {
 		p.conns.withdraw(c)
 		p.refuse(l, in, refusedFailed, err)
 		return
 	}
-	go p.attend(c, in)
+	conn.AfterReceived(func() {
+		// The peer has ended. What it has asked before is still answered, in time.
+		ctx, cancel := context.WithTimeout(p.forced, p.closeTimeout)
+		defer cancel()
+		p.end(ctx, c)
+	})
 }
 
-// attend waits for the connection's end, or brings it about when the server
-// drains, and puts it away.
-func (p *PacketServer) attend(c *connection, in link) {
-	ctx := p.forced
-	select {
-	case <-c.conn.Received():
-		// The peer has ended. What it has asked before is still answered, in time.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, p.closeTimeout)
-		defer cancel()
-	case <-p.draining:
+// end brings about the connection's end, and puts it away, unless somebody else does.
+func (p *PacketServer) end(ctx context.Context, c *connection) {
+	if !c.attended.CompareAndSwap(false, true) {
+		return
 	}
 	_ = c.conn.Shutdown(ctx) // the cause is kept by the connection
 	c.endSent()
-	_ = in.close() // the connection's own end tells what there is to tell
+	_ = c.stream.close() // the connection's own end tells what there is to tell
 	p.conns.remove(c)
 	close(c.ended)
 	if p.onlyStdio {

@@ -61,9 +61,9 @@ func (p *PacketServer) stop(ctx context.Context) error {
 	d.step("stop_accepting", p.stopListening)
 
 	conns := p.conns.all() // complete: the accept loops have ended
-	close(p.draining)
 	var sent, ended []<-chan struct{}
 	for _, c := range conns {
+		go p.end(p.forced, c)
 		sent, ended = append(sent, c.sent), append(ended, c.ended)
 	}
 	orderly := d.step("in_flight", func() bool { return d.await(budget.Timeout, sent) }, zap.Int("connections", len(conns))) &&

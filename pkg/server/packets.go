@@ -44,7 +44,6 @@ type PacketServer struct {
 	watching      sync.WaitGroup // the watchdog
 	shaking       sync.WaitGroup // TLS handshakes
 	stopAccepting chan struct{}
-	draining      chan struct{}
 	forced        context.Context // ends when connections are to end at once
 	force         context.CancelFunc
 }
@@ -86,7 +85,6 @@ func newPacketServer(in packetServerParams) *PacketServer {
 		onlyStdio:        slices.Equal(in.Config.Listen, []string{"stdio:"}),
 		stdioEnded:       func() { _ = in.Shutdowner.Shutdown() }, // fails when the app stops already
 		stopAccepting:    make(chan struct{}),
-		draining:         make(chan struct{}),
 	}
 	p.sampled = in.Sampling.of(p.log)
 	p.options.Budget = in.Memory

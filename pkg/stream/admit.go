@@ -56,16 +56,19 @@ func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReas
 // stuckFor reports whether requests have been at their limit for so long without
 // one that ended. mu is held.
 func (d *dispatch) stuckFor(limit time.Duration) bool {
-	if d.stuck.IsZero() {
-		d.stuck = time.Now()
+	if d.stuck == 0 {
+		d.stuck = now()
 	}
-	return time.Since(d.stuck) >= limit
+	return d.stuck.until(now()) >= limit
 }
 
 // pause keeps the reader from reading until there may be room again, or a call
 // is submitted, or the connection ends, or it has lasted too long. mu is held at
 // entry and at return.
 func (c *Conn) pause() {
+	if c.dispatch.resume == nil {
+		c.dispatch.resume = make(chan struct{}, 1)
+	}
 	c.dispatch.paused = true
 	c.mu.Unlock()
 	c.endBatch() // nothing may be held back meanwhile

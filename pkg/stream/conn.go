@@ -53,7 +53,7 @@ type Conn struct {
 	inFlight int // this side's requests in the tables, given-up ones too
 	givenUp  int // those of them that were given up
 
-	lastActive time.Time   // only kept when Options.IdleTimeout is set
+	lastActive moment      // only kept when Options.IdleTimeout is set
 	idle       *time.Timer // likewise
 }
 
@@ -124,8 +124,9 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 		ch.init(c, number, h)
 		c.channels[number] = ch
 	}
-	c.dispatch.resume = make(chan struct{}, 1)
-	c.out.full = make(chan struct{}, 1)
+	if o.FlushDelay > 0 {
+		c.out.full = make(chan struct{}, 1)
+	}
 	c.in.init(c.tr, &c.opts, func() {
 		c.end(ReasonSlowSender, fmt.Errorf("%w: no byte for %v", ErrSlowSender, c.opts.ReadTimeout))
 	})
@@ -151,6 +152,21 @@ func (c *Conn) Opened() time.Time { return c.opened }
 // stream has ended or failed. A server waits for it, then calls Shutdown
 // (join_recv). Requests accepted before are still answered.
 func (c *Conn) Received() <-chan struct{} { return c.received }
+
+// AfterReceived calls f in a goroutine of its own when receiving has ended (see
+// Received), or now if it has: for servers of many connections, which need no goroutine
+// for each that only waits for that. It does not block, and may be called any number of
+// times.
+func (c *Conn) AfterReceived(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.received:
+		go f()
+	default:
+		c.life.received = append(c.life.received, f)
+	}
+}
 
 // Done is closed when the connection has ended in both directions and every
 // call has its outcome.

@@ -27,8 +27,8 @@ type dispatch struct {
 	waiting queue
 
 	paused bool
-	resume chan struct{} // wakes the reader
-	stuck  time.Time     // since when they have been at their limit without one that ended; zero: they have not
+	resume chan struct{} // wakes the reader; nil until it pauses for the first time
+	stuck  moment        // since when they have been at their limit without one that ended; 0: they have not
 }
 
 // inbound is an accepted request. It is used again for another one when it is
@@ -342,7 +342,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	}
 	in.channel.serving.take(in.tag)
 	c.dispatch.active--
-	c.dispatch.stuck = time.Time{}
+	c.dispatch.stuck = 0
 	c.dispatch.bytes -= in.size
 	if c.dispatch.running <= c.opts.MaxHandlers { // else it was a quick one above the limit
 		next = c.dispatch.waiting.pop()

@@ -34,6 +34,7 @@ type life struct {
 	reason Reason
 	cause  error
 
+	received []func() // to be called when receiving has ended
 	timers   []*time.Timer
 	controls []Packet // ERQ and EOF queued and not yet reported to an observer
 }
@@ -281,7 +282,14 @@ func (c *Conn) closeReceived(err error) {
 	if c.wants(EventReceiveEnded) {
 		c.observe(c.base, &Event{Kind: EventReceiveEnded, Err: err})
 	}
+	c.mu.Lock()
+	list := c.life.received
+	c.life.received = nil
 	close(c.received)
+	c.mu.Unlock()
+	for _, f := range list {
+		go f()
+	}
 }
 
 // end ends the connection now, whatever its state. Only the first call counts.

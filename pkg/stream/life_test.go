@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -379,4 +380,31 @@ func TestHalfClose(t *testing.T) {
 		p.wants()
 		finished(t, c, ReasonShutdown, nil)
 	})
+}
+
+// What is to be done after receiving is done once, whether it was said before or after.
+func TestAfterReceived(t *testing.T) {
+	for name, end := range map[string]func(c *Conn, p *peer){
+		"the peer's EOF": func(_ *Conn, p *peer) { p.send(packetEOF) },
+		"closed":         func(c *Conn, _ *peer) { c.Close() },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			c, p := scripted(t, Options{})
+			var early, late atomic.Int32
+			c.AfterReceived(func() { early.Add(1) })
+			c.AfterReceived(func() { <-c.Received(); early.Add(1) })
+			synctest.Wait()
+			if early.Load() != 0 {
+				t.Error("it was done before")
+			}
+			end(c, p)
+			synctest.Wait()
+			c.AfterReceived(func() { late.Add(1) })
+			synctest.Wait()
+			if early.Load() != 2 || late.Load() != 1 {
+				t.Errorf("done %d and %d times, want 2 and 1", early.Load(), late.Load())
+			}
+			c.Close()
+		})
+	}
 }

@@ -48,7 +48,7 @@ type outbox struct {
 
 	usual    int           // bytes of the last batch: the next is likely to become as large
 	rejected int           // bytes of rejections in the batch that is being written
-	full     chan struct{} // ends a flush delay early
+	full     chan struct{} // ends a flush delay early; nil if there is none
 }
 
 // batch is a buffer of encoded packets. packets describes them, but only where

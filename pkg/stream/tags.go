@@ -17,7 +17,7 @@ type tagSlot[T any] struct {
 
 // minRing is the first size; a ring over maxIdleRing is let go when it is empty.
 const (
-	minRing     = 16
+	minRing     = 4
 	maxIdleRing = 1024
 )
 

@@ -29,7 +29,7 @@ func (c *Conn) startTimers() {
 		c.after(d, func() { c.shutdown(fmt.Errorf("%w: open for %v", ErrTimeLimit, d), ReasonTimeout) })
 	}
 	if d := c.opts.IdleTimeout; d > 0 {
-		c.lastActive = time.Now()
+		c.lastActive = now()
 		c.idle = time.AfterFunc(d, c.checkIdle)
 		c.life.timers = append(c.life.timers, c.idle)
 	}
@@ -40,7 +40,7 @@ func (c *Conn) startTimers() {
 func (c *Conn) checkIdle() {
 	limit := c.opts.IdleTimeout
 	c.mu.Lock()
-	idle := time.Since(c.lastActive)
+	idle := c.lastActive.until(now())
 	if c.dispatch.active > 0 || c.inFlight > 0 || c.dispatch.paused || c.in.partial.Load() > 0 {
 		idle = 0
 	}
@@ -56,6 +56,6 @@ func (c *Conn) checkIdle() {
 // touch notes that a packet came or went. mu is held.
 func (c *Conn) touch() {
 	if c.opts.IdleTimeout > 0 {
-		c.lastActive = time.Now()
+		c.lastActive = now()
 	}
 }
