@@ -11,7 +11,7 @@ import (
 // owns it alone and lets go of it once, with release.
 const (
 	minBufferBits = 10
-	maxBufferBits = 21
+	maxBufferBits = 25
 )
 
 type buffer struct {

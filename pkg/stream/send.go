@@ -110,8 +110,10 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	return c.mustFlush()
 }
 
-// minLarge is from where on a packet is a large one.
-const minLarge = 8 << 10
+const (
+	minLarge = 8 << 10 // from here on a packet is a large one
+	maxUsual = 2 << 20 // bounds what is taken because the last batch needed it
+)
 
 // roomFor is how large a new batch's buffer is made, for a first packet of a size: with a
 // large one as the last batch became, since growing is copying. mu is held.
@@ -119,7 +121,7 @@ func (c *Conn) roomFor(n int) int {
 	if n < minLarge || c.opts.Budget.scarce() {
 		return n
 	}
-	return max(n, min(c.out.usual, 1<<maxBufferBits))
+	return max(n, min(c.out.usual, maxUsual))
 }
 
 // mustFlush takes the write role if there is something to write and nobody does
