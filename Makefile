@@ -71,6 +71,10 @@ bench: ## run the micro-benchmarks of the engine
 bench-compare: ## the micro-benchmarks of the engine against those of revision BASE (main)
 	GO=$(GO) ./bench/compare $(BASE)
 
+.PHONY: bench-instructions
+bench-instructions: ## count the instructions of the engine's hot paths (needs valgrind)
+	GO=$(GO) ./bench/instructions
+
 .PHONY: bench-peers
 bench-peers: ## compare with other RPC libraries, ROUNDS (3) of 4 min, and report in docs/peers.md
 	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .

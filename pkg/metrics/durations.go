@@ -124,18 +124,25 @@ func (h *durations) observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// observeEnds counts the durations of some requests.
+// observeEnds counts the durations of some requests. Those that ended together are often
+// in the same cell.
 func (h *durations) observeEnds(ends []stream.End) {
 	var sum time.Duration
+	cell, n := 0, uint64(0)
 	for i := range ends {
-		d := ends[i].Duration
-		if d <= 0 {
-			h.cells[0].Add(1)
-			continue
+		at := 0
+		if d := ends[i].Duration; d > 0 {
+			at = 1 + cellFor(d)
+			sum += d
 		}
-		h.cells[1+cellFor(d)].Add(1)
-		sum += d
+		if at != cell && n > 0 {
+			h.cells[cell].Add(n)
+			n = 0
+		}
+		cell = at
+		n++
 	}
+	h.cells[cell].Add(n)
 	h.sum.Add(int64(sum))
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // reference is client_golang's own histogram of the same kind.
@@ -99,6 +101,33 @@ func TestDurationsLikeClientGolang(t *testing.T) {
 	}
 	if len(gotNative) != len(wantNative) {
 		t.Errorf("%d native buckets, want %d", len(gotNative), len(wantNative))
+	}
+}
+
+// Durations in lists count like those that come one by one.
+func TestDurationsInLists(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	one, lists := newDurationVec("d", "").with(), newDurationVec("d", "").with()
+	lists.created = one.created
+	for range 2000 {
+		ends := make([]stream.End, 1+r.IntN(16))
+		for i := range ends {
+			if i > 0 && r.IntN(2) == 0 {
+				ends[i].Duration = ends[i-1].Duration
+			} else {
+				ends[i].Duration = time.Duration(r.Uint64()>>r.IntN(64)) - time.Duration(r.IntN(2))
+			}
+			one.observe(ends[i].Duration)
+		}
+		lists.observeEnds(ends)
+	}
+	for i := range one.cells {
+		if got, want := lists.cells[i].Load(), one.cells[i].Load(); got != want {
+			t.Errorf("cell %d has %d, want %d", i, got, want)
+		}
+	}
+	if got, want := lists.sum.Load(), one.sum.Load(); got != want {
+		t.Errorf("%d in all, want %d", got, want)
 	}
 }
 

@@ -74,8 +74,8 @@ func (c *Conn) showEnds(role Role, l *endList) {
 	}
 	ends := l.ends[:l.n]
 	w := c.watch.Load()
-	for i := range w.list {
-		if o := &w.list[i]; o.ends != nil && o.wants.Has(kind) {
+	for _, o := range w.enders {
+		if o.wants.Has(kind) {
 			o.ends.ObserveEnds(c, role, ends)
 		}
 	}

@@ -29,7 +29,10 @@ type followers uint64
 
 // watch is what a connection knows of its observers. It is never changed, only replaced.
 type watch struct {
-	list  []watcher
+	list     []watcher
+	choosers []*watcher // those that choose
+	enders   []*watcher // those that take lists
+
 	wants EventSet // of any of them
 	all   EventSet // of those that do not choose: wanted of every request
 	each  EventSet // of those that take no lists, either
@@ -53,6 +56,15 @@ func newWatch(o Observer) *watch {
 	}
 	w := new(watch)
 	w.add(o)
+	for i := range w.list {
+		of := &w.list[i]
+		if of.chooser != nil {
+			w.choosers = append(w.choosers, of)
+		}
+		if of.ends != nil {
+			w.enders = append(w.enders, of)
+		}
+	}
 	return w
 }
 
@@ -116,9 +128,8 @@ func (w *watch) choose(ctx context.Context, c *Conn, role Role, channel, tag, ty
 	if !w.wants.Has(kind) {
 		return 0, false
 	}
-	for i := range w.list {
-		o := &w.list[i]
-		if o.chooser != nil && o.wants.Has(kind) && o.chooser.Chooses(ctx, c, role, channel, tag, typ) {
+	for _, o := range w.choosers {
+		if o.wants.Has(kind) && o.chooser.Chooses(ctx, c, role, channel, tag, typ) {
 			chosen |= o.bit
 		}
 	}
