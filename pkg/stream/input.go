@@ -48,10 +48,16 @@ type input struct {
 	served         *endList // ends of requests that are not shown yet; nil: none
 }
 
+// readBuffer is where a socket is read into. The reader calls its methods.
+type readBuffer interface {
+	free() []byte // space that is not empty
+	letGo()       // before it waits
+}
+
 func (in *input) init(tr *transport, o *Options, late func()) {
 	in.tr, in.size, in.budget, in.timeout, in.late = tr, minReadBuffer, o.Budget, o.ReadTimeout, late
 	if tr.rawRead != nil {
-		in.socket = newSocketReader(tr.rawRead, newPolls(o.NoPolling), in.free, in.letGo)
+		in.socket = newSocketReader(tr.rawRead, newPolls(o.NoPolling), in)
 	}
 }
 

@@ -29,6 +29,15 @@ func socketPair(t *testing.T) (ours, theirs net.Conn) {
 	return ours, theirs
 }
 
+// fakeBuffer is where a reader reads to in these tests.
+type fakeBuffer struct {
+	space  func() []byte
+	before func()
+}
+
+func (f fakeBuffer) free() []byte { return f.space() }
+func (f fakeBuffer) letGo()       { f.before() }
+
 // A reader whose turns others make long polls no further: it could not be interrupted.
 func TestPollingEndsWhereTurnsAreLong(t *testing.T) {
 	ours, theirs := socketPair(t)
@@ -36,13 +45,13 @@ func TestPollingEndsWhereTurnsAreLong(t *testing.T) {
 	var turns atomic.Int64
 	var stop atomic.Bool
 	polled := int64(-1)
-	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20}, func() []byte { return make([]byte, 8) }, func() {
+	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20}, fakeBuffer{func() []byte { return make([]byte, 8) }, func() {
 		polled = turns.Load()
 		stop.Store(true)
 		if _, err := theirs.Write([]byte("x")); err != nil {
 			t.Error(err)
 		}
-	})
+	}})
 	gone := make(chan struct{})
 	go func() { // works for long between two looks of the reader
 		defer close(gone)
@@ -75,13 +84,13 @@ func TestSocketReaderPolls(t *testing.T) {
 	buffer := func() []byte { return buf }
 
 	waits := 0
-	r := newSocketReader(rawSocket(ours), polls{}, buffer, func() { waits++; go write() })
+	r := newSocketReader(rawSocket(ours), polls{}, fakeBuffer{buffer, func() { waits++; go write() }})
 	if n, err := r.waitRead(); n != 1 || err != nil || waits != 1 {
 		t.Errorf("%d bytes, error %v, %d waits; want 1, nil, 1", n, err, waits)
 	}
 
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that write runs when the reader lets it
-	r = newSocketReader(rawSocket(ours), polls{most: 1 << 20}, buffer, func() {})
+	r = newSocketReader(rawSocket(ours), polls{most: 1 << 20}, fakeBuffer{buffer, func() {}})
 	for range 1000 { // the system may take longer with a byte than it is waited for
 		r.polls.skip = 0
 		go write()

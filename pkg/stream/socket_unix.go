@@ -63,15 +63,14 @@ func (w *socketWriter) write(fd uintptr) bool {
 type socketReader struct {
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // r.read, bound once
-	buffer  func() []byte         // where to read to
-	letGo   func()                // called before it waits
+	into    readBuffer
 	polls   polls
 	n       int
 	err     error
 }
 
-func newSocketReader(raw syscall.RawConn, polls polls, buffer func() []byte, letGo func()) *socketReader {
-	r := &socketReader{raw: raw, polls: polls, buffer: buffer, letGo: letGo}
+func newSocketReader(raw syscall.RawConn, polls polls, into readBuffer) *socketReader {
+	r := &socketReader{raw: raw, polls: polls, into: into}
 	r.attempt = r.read
 	return r
 }
@@ -89,7 +88,7 @@ func (r *socketReader) waitRead() (n int, err error) {
 
 // read returns false when there is nothing yet.
 func (r *socketReader) read(fd uintptr) bool {
-	b := r.buffer()
+	b := r.into.free()
 	n, nothing, err := readSocket(fd, b)
 	if nothing && r.polls.begin() {
 		begun := time.Now()
@@ -104,7 +103,7 @@ func (r *socketReader) read(fd uintptr) bool {
 	}
 	switch {
 	case nothing:
-		r.letGo()
+		r.into.letGo()
 		return false
 	case err != nil:
 		r.err = err
