@@ -38,6 +38,11 @@ type curve struct {
 
 var growthCurves = []curve{
 	{
+		part: "alone", title: "16 B, more and more connections, one caller on each", axis: "connections",
+		xs: []int{1, 10, 100, 1000, 10000}, label: thousands,
+		shape: func(x int) shape { return shape{Conns: x, Callers: x, Size: 16} },
+	},
+	{
 		part: "connections", title: "16 B, 1,024 callers over more and more connections", axis: "connections",
 		xs: []int{1, 10, 100, 1000, 10000}, label: thousands,
 		shape: func(x int) shape { return shape{Conns: x, Callers: 1024, Size: 16} },

@@ -15,4 +15,4 @@ func (*socketWriter) tryWrite([]byte) (n int, err error) { panic("unreachable: n
 type socketReader struct{}
 
 func newSocketReader(syscall.RawConn, polls, readBuffer) *socketReader { return nil }
-func (*socketReader) waitRead() (n int, err error)                                { panic("unreachable: no raw sockets") }
+func (*socketReader) waitRead() (n int, err error)                     { panic("unreachable: no raw sockets") }

@@ -3,6 +3,7 @@ package tracing
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -30,6 +31,11 @@ type Options struct {
 // Observer makes spans. One observer serves any number of connections. Its
 // methods may be called concurrently.
 type Observer struct {
+	// What is needed of a request that is not recorded, side by side.
+	asks bool // the sampler is asked about every request
+	keep uint64
+	seed [2]uint64 // of the lower halves of new traces of peers
+
 	events     stream.EventSet
 	tracer     trace.Tracer
 	provider   *Provider   // nil: a tracer provider of somebody else
@@ -65,6 +71,11 @@ func New(o Options) *Observer {
 		attributes: o.Attributes,
 	}
 	t.provider, _ = o.Provider.(*Provider)
+	if p := t.provider; p == nil || p.share == nil {
+		t.asks = true
+	} else {
+		t.keep, t.seed = p.share.below, p.seeds[1]
+	}
 	if t.provider != nil && !t.provider.Enabled() {
 		t.events = 0
 	}
@@ -84,7 +95,13 @@ func (t *Observer) Events() stream.EventSet { return t.events }
 // Chooses leaves out the requests of which it is known at once that they are not
 // recorded ([stream.Chooser]).
 func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag, _ uint64) bool {
-	return t.provider == nil || t.provider.mayRecord(ctx, c, role, channel, tag)
+	var low uint64
+	if role == stream.RoleServer {
+		low = traceHalf(&t.seed, c, channel, tag)
+	} else {
+		low = rand.Uint64() // a call has no tag yet: its identity is made when it is chosen
+	}
+	return t.asks || keeps(low, t.keep) || parentOf(ctx) != nil
 }
 
 // Begin decides whether a request is recorded. The context that it returns then leads

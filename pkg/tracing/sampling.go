@@ -43,18 +43,6 @@ func parentOf(ctx context.Context) trace.Span {
 	return nil
 }
 
-// mayRecord says whether the sampler is to be asked about a request, or has chosen it.
-// Most are left out here, for as little as can be.
-func (p *Provider) mayRecord(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag uint64) bool {
-	if p.share == nil || parentOf(ctx) != nil {
-		return true
-	}
-	if role == stream.RoleServer {
-		return p.share.keeps(p.traceHalf(1, c, channel, tag))
-	}
-	return p.share.keeps(rand.Uint64()) // a call has no tag yet: its identity is made when it is chosen
-}
-
 // decide asks the sampler about a request that may be recorded.
 func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) (d decision, recorded bool) {
 	parent := parentOf(ctx)
@@ -99,7 +87,7 @@ func newRatio(share float64, s sdktrace.Sampler) *ratio {
 
 // keeps says whether a trace is sampled that has no parent and this lower half of an
 // identity. It is what the sampler of the SDK does.
-func (r *ratio) keeps(low uint64) bool { return low>>1 < r.below }
+func keeps(low, below uint64) bool { return low>>1 < below }
 
 // draw returns the lower half of an identity that it keeps. There is one.
 func (r *ratio) draw() uint64 { return rand.Uint64N(r.below)<<1 | 1 }
@@ -150,11 +138,10 @@ func newSpanID() (id trace.SpanID) {
 // traceID is that of a request of a peer, as long as it has no parent: the same
 // whenever it is asked for, so that nobody has to keep it.
 func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) trace.TraceID {
-	return traceIDOf(p.traceHalf(0, conn, channel, tag), p.traceHalf(1, conn, channel, tag))
+	return traceIDOf(traceHalf(&p.seeds[0], conn, channel, tag), traceHalf(&p.seeds[1], conn, channel, tag))
 }
 
-func (p *Provider) traceHalf(i int, conn *stream.Conn, channel, tag uint64) uint64 {
-	seed := &p.seeds[i]
+func traceHalf(seed *[2]uint64, conn *stream.Conn, channel, tag uint64) uint64 {
 	return mixed(mixed(tag^seed[0], conn.ID()^0x9e3779b97f4a7c15)^channel, seed[1])
 }
 
