@@ -10,7 +10,10 @@ import (
 // be woken: where requests and answers follow each other closely, the next bytes are
 // there within microseconds, while being woken takes tens of them, of which much is CPU
 // time of this process and of the one that wakes it. Between two looks everybody else
-// has a turn. Readers for which that does not pay soon do it seldom.
+// has a turn. Readers for which that does not pay soon do it seldom, and while more
+// connections are read than may poll none does: the scheduler looks for the bytes of
+// others only where nobody has anything to do, and the system gives a thread that polls
+// milliseconds before it lets others run.
 
 const (
 	// maxPolls is how often a reader asks again before it waits: some 50 µs.
@@ -28,6 +31,39 @@ const (
 	maxPollPause = 1024
 )
 
+// activePeriod is the time for which connections that are read are counted.
+const activePeriod = 5 * time.Millisecond
+
+// activity counts the connections from which something was read in this period and in the
+// one before. It is exact enough to decide by: what is noted while a period begins may be
+// lost. Its methods may be called concurrently.
+type activity struct {
+	period      atomic.Int64
+	now, before atomic.Int32
+}
+
+// active are the connections of this process.
+var active activity
+
+// note counts a reader, which gives the period in which it was counted last.
+func (a *activity) note(at moment, last *int64) {
+	period := int64(at) / int64(activePeriod)
+	if p := a.period.Load(); period > p && a.period.CompareAndSwap(p, period) {
+		before := a.now.Load()
+		if period > p+1 {
+			before = 0
+		}
+		a.before.Store(before)
+		a.now.Store(0)
+	}
+	if *last != period {
+		*last = period
+		a.now.Add(1)
+	}
+}
+
+func (a *activity) conns() int32 { return max(a.now.Load(), a.before.Load()) }
+
 // polling is how many readers poll now: at most half of the goroutines that can run at a
 // time, but one at the least, so that they do not take it from each other.
 var polling atomic.Int32
@@ -35,6 +71,8 @@ var polling atomic.Int32
 // polls decides whether a reader polls. It belongs to the reader.
 type polls struct {
 	most   int32 // readers that may poll at a time; 0: this one never does
+	active *activity
+	period int64 // in which this reader was counted last
 	streak int   // successful ones in a row
 	pause  int   // waits to go through without polling, after the next failure
 	skip   int   // of them, how many are left
@@ -44,7 +82,14 @@ func newPolls(never bool) polls {
 	if never {
 		return polls{}
 	}
-	return polls{most: int32(max(1, runtime.GOMAXPROCS(0)/2))}
+	return polls{most: int32(max(1, runtime.GOMAXPROCS(0)/2)), active: &active}
+}
+
+// came notes that something was read.
+func (p *polls) came() {
+	if p.most > 0 {
+		p.active.note(now(), &p.period)
+	}
 }
 
 // begin says whether to poll now. If so, end must be called.
@@ -57,6 +102,8 @@ func (p *polls) begin() bool {
 		return false
 	case p.streak == pollStreak:
 		p.streak = 0
+		return false
+	case p.active.conns() > p.most:
 		return false
 	}
 	if polling.Add(1) > p.most {

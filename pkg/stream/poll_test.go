@@ -4,7 +4,7 @@ import "testing"
 
 func TestPolls(t *testing.T) {
 	p := newPolls(false)
-	p.most = 1 << 20 // whatever readers of other tests do
+	p.most, p.active = 1<<20, new(activity) // whatever readers of other tests do
 	turn := func(came bool) {
 		t.Helper()
 		if !p.begin() {
@@ -47,7 +47,7 @@ func TestPolls(t *testing.T) {
 func TestPollsAtATime(t *testing.T) {
 	before := polling.Add(1) // another reader polls
 	defer polling.Add(-1)
-	p, q := polls{most: before}, polls{most: before + 1}
+	p, q := polls{most: before, active: new(activity)}, polls{most: before + 1, active: new(activity)}
 	if p.begin() {
 		t.Error("polls beyond the bound")
 	}
@@ -57,5 +57,46 @@ func TestPollsAtATime(t *testing.T) {
 	q.end(true)
 	if never := newPolls(true); never.begin() {
 		t.Error("polls though it should never")
+	}
+}
+
+// No reader polls while more connections are read than may poll.
+func TestPollsOfFewConnections(t *testing.T) {
+	var a activity
+	one, other := polls{most: 1, active: &a}, polls{most: 1, active: &a}
+	const period = moment(activePeriod)
+	at := 10 * period
+	for _, step := range []struct {
+		later       moment
+		one, other  bool // are read
+		conns       int32
+		description string
+	}{
+		{0, true, false, 1, "one"},
+		{0, true, false, 1, "the same one again"},
+		{period, true, false, 1, "in the next period"},
+		{0, false, true, 2, "another one"},
+		{period, true, false, 2, "which was, in the period before"},
+		{period, true, false, 1, "and is no more"},
+		{0, false, true, 2, "is again"},
+		{3 * period, true, false, 1, "and not any more for long"},
+		{-period, false, true, 2, "by a clock that was read earlier"},
+	} {
+		at += step.later
+		if step.one {
+			a.note(at, &one.period)
+		}
+		if step.other {
+			a.note(at, &other.period)
+		}
+		if got := a.conns(); got != step.conns {
+			t.Errorf("%s: %d connections, want %d", step.description, got, step.conns)
+		}
+	}
+	before := polling.Load()
+	one.most = before + 1
+	other.most = before + 1
+	if before == 0 && (one.begin() || other.begin()) {
+		t.Error("one of two connections polls where one may")
 	}
 }

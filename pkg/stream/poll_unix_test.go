@@ -45,7 +45,7 @@ func TestPollingEndsWhereTurnsAreLong(t *testing.T) {
 	var turns atomic.Int64
 	var stop atomic.Bool
 	polled := int64(-1)
-	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20}, fakeBuffer{func() []byte { return make([]byte, 8) }, func() {
+	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20, active: new(activity)}, fakeBuffer{func() []byte { return make([]byte, 8) }, func() {
 		polled = turns.Load()
 		stop.Store(true)
 		if _, err := theirs.Write([]byte("x")); err != nil {
@@ -90,7 +90,7 @@ func TestSocketReaderPolls(t *testing.T) {
 	}
 
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that write runs when the reader lets it
-	r = newSocketReader(rawSocket(ours), polls{most: 1 << 20}, fakeBuffer{buffer, func() {}})
+	r = newSocketReader(rawSocket(ours), polls{most: 1 << 20, active: new(activity)}, fakeBuffer{buffer, func() {}})
 	for range 1000 { // the system may take longer with a byte than it is waited for
 		r.polls.skip = 0
 		go write()

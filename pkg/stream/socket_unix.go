@@ -111,6 +111,7 @@ func (r *socketReader) read(fd uintptr) bool {
 		r.err = io.EOF
 	default:
 		r.n = n
+		r.polls.came()
 	}
 	return true
 }
