@@ -25,7 +25,7 @@ type connection struct {
 	local    net.Addr     // nil where there is none
 	remote   net.Addr     // the same
 	conn     *stream.Conn // set before the connection is listed
-	stream   link         // likewise
+	link     link         // likewise
 
 	attended atomic.Bool // somebody brings its end about
 	sentOnce sync.Once
@@ -91,7 +91,7 @@ func (p *PacketServer) serve(l *listener, in link) {
 
 // open makes the connection of an admitted stream.
 func (p *PacketServer) open(l *listener, c *connection, in link) {
-	c.identity, c.stream = in.identity, in
+	c.identity, c.link = in.identity, in
 	options := p.options
 	options.Name = c.name
 	options.Peer = stream.Peer{Address: in.peer, Identity: in.identity}
@@ -117,7 +117,7 @@ func (p *PacketServer) end(ctx context.Context, c *connection) {
 	}
 	_ = c.conn.Shutdown(ctx) // the cause is kept by the connection
 	c.endSent()
-	_ = c.stream.close() // the connection's own end tells what there is to tell
+	_ = c.link.close() // the connection's own end tells what there is to tell
 	p.conns.remove(c)
 	close(c.ended)
 	if p.onlyStdio {

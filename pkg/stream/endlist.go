@@ -12,7 +12,7 @@ type EndObserver interface {
 
 	// ObserveEnds is called with requests of one role that were answered ok and that
 	// nobody follows (Event.Followed), instead of Observe with their EventCallDone or
-	// EventRequestDone, if Events has those. It may not keep or change the list, and
+	// EventRequestDone, if Events has those. The list is not empty. It may not keep or change the list, and
 	// must not block.
 	ObserveEnds(c *Conn, role Role, ends []End)
 }
@@ -75,7 +75,7 @@ func (c *Conn) showEnds(role Role, l *endList) {
 	ends := l.ends[:l.n]
 	w := c.watch.Load()
 	for _, o := range w.enders {
-		if o.wants.Has(kind) {
+		if o.wants.Has(kind) && len(ends) > 0 {
 			o.ends.ObserveEnds(c, role, ends)
 		}
 	}

@@ -34,6 +34,9 @@ func (l *listing) ObserveEnds(c *Conn, role Role, ends []End) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lists++
+	if len(ends) == 0 {
+		l.lines = append(l.lines, "an empty list")
+	}
 	for i := range ends {
 		l.ends = append(l.ends, ends[i])
 		e := ends[i].Event(c, role)

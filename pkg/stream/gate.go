@@ -105,9 +105,9 @@ func (c *Conn) waitForAnswer() {
 	})
 }
 
-// waitTurn waits, by a waiter which is empty at entry and at return, until one is the first in line and there is room, or ctx or the
-// connection's state forbid to go on. mu is held at entry and at return, not in
-// between.
+// waitTurn waits, by a waiter that is empty at entry and at return, until one is the first
+// in line and there is room, or ctx or the connection's state forbid to go on. mu is held
+// at entry and at return, not in between.
 func (c *Conn) waitTurn(ctx context.Context, w waiter, l *line, room func() bool, forbidden func() error) error {
 	*l = append(*l, w)
 	defer func() {

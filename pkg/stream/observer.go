@@ -222,11 +222,15 @@ func (os observers) Events() EventSet {
 }
 
 func (os observers) Begin(ctx context.Context, e *Event) context.Context {
+	followed := false
 	for _, o := range os {
 		if o.Events().Has(e.Kind) {
+			e.Followed = false
 			ctx = o.Begin(ctx, e)
+			followed = followed || e.Followed
 		}
 	}
+	e.Followed = followed
 	return ctx
 }
 

@@ -24,10 +24,8 @@ type pace struct {
 	streak atomic.Int32 // quick runs in a row, while it does not
 	slow   atomic.Int32 // slow ones in a row among those that were timed, while it does
 	need   atomic.Int32 // times paceStreak; 0 is 1
-	since  atomic.Int64 // when it began to, in nanoseconds
+	since  atomic.Int64 // when it began to, a moment
 }
-
-var paceEpoch = time.Now()
 
 func inlinePace() *pace { return &pace{inline: true} }
 
@@ -48,7 +46,7 @@ func (p *pace) learn(d time.Duration) {
 	if p.streak.Add(1) >= min(paceStreak*max(p.need.Load(), 1), paceMax) {
 		p.streak.Store(0)
 		p.slow.Store(0)
-		p.since.Store(int64(time.Since(paceEpoch)))
+		p.since.Store(int64(now()))
 		p.quick.Store(true)
 	}
 }
@@ -71,7 +69,7 @@ func (p *pace) robbed() {
 		return
 	}
 	p.streak.Store(0)
-	if time.Since(paceEpoch)-time.Duration(p.since.Load()) > paceForgets {
+	if moment(p.since.Load()).until(now()) > paceForgets {
 		p.need.Store(1)
 	} else {
 		p.need.Store(min(4*max(p.need.Load(), 1), paceMax))

@@ -93,10 +93,17 @@ func TestPollsOfFewConnections(t *testing.T) {
 			t.Errorf("%s: %d connections, want %d", step.description, got, step.conns)
 		}
 	}
-	before := polling.Load()
-	one.most = before + 1
-	other.most = before + 1
-	if before == 0 && (one.begin() || other.begin()) {
-		t.Error("one of two connections polls where one may")
+	const many = 1000 // more than readers of other tests
+	var crowd activity
+	for range many {
+		crowd.note(period, new(int64))
 	}
+	few, enough := polls{most: many - 1, active: &crowd}, polls{most: many, active: &crowd}
+	if few.begin() {
+		t.Error("polls while more connections are read than may")
+	}
+	if !enough.begin() {
+		t.Fatal("does not poll while few enough are read")
+	}
+	enough.end(true)
 }

@@ -5,7 +5,6 @@ package stream
 import (
 	"io"
 	"syscall"
-	"time"
 )
 
 const haveRawSockets = true
@@ -91,11 +90,11 @@ func (r *socketReader) read(fd uintptr) bool {
 	b := r.into.free()
 	n, nothing, err := readSocket(fd, b)
 	if nothing && r.polls.begin() {
-		begun := time.Now()
+		begun := now()
 		for i := 1; nothing && i <= maxPolls; i++ {
 			yield()
 			n, nothing, err = readSocket(fd, b)
-			if i%pollsALook == 0 && time.Since(begun) > maxPolling {
+			if i%pollsALook == 0 && begun.until(now()) > maxPolling {
 				break
 			}
 		}
