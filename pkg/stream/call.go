@@ -20,6 +20,7 @@ type Call struct {
 	start   uint64 // where its packet begins in the stream that is sent
 	begun   moment
 	waited  time.Duration   // to be queued
+	sent    *mark           // of its packet; nil: nobody wants to know
 	ctx     context.Context // of its events
 
 	followers followers
@@ -44,7 +45,7 @@ type Call struct {
 
 // settle gives the call its outcome and tells whoever waits. The caller has the
 // right to settle it, and holds no lock. The call is not touched afterwards. at is
-// when that came to be; 0: now.
+// when the response came, if one did.
 func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 	c := call.conn
 	call.outcome, call.resp, call.err = outcome, resp, err
@@ -56,9 +57,10 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 				e.Size = len(re.Payload)
 			}
 		}
-		if at == 0 {
-			at = now()
+		if at != 0 {
+			e.Answered = call.begun.until(at)
 		}
+		at = now()
 		e.Time, e.Duration, e.Waited, e.listed = at.time(), call.begun.until(at), call.waited, call.listed
 		c.observe(call.ctx, e)
 	}
@@ -84,7 +86,7 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 
 func (call *Call) event(kind EventKind) *Event {
 	e := newEvent(kind, call.size, call.followers)
-	e.Label = call.label
+	e.Label, e.begun, e.sent = call.label, call.begun, call.sent
 	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = call.channel, call.tag, call.flags, call.typ
 	return e
 }

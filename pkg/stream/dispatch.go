@@ -45,6 +45,8 @@ type inbound struct {
 	memory          int    // taken of the budget
 	begun           moment // when it had come, if somebody observes
 	waited          time.Duration
+	answered        moment          // when its handler had ended, if that was looked at
+	sent            *mark           // of its response; nil: nobody wants to know
 	ctx             context.Context // of the handler and of events
 	followers       followers
 
@@ -63,6 +65,7 @@ func (in *inbound) request() Request {
 
 func (in *inbound) event(kind EventKind) *Event {
 	e := newEvent(kind, in.size, in.followers)
+	e.begun, e.sent = in.begun, in.sent
 	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = in.channel.number, in.tag, in.flags, in.typ
 	return e
 }
@@ -145,7 +148,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 			c.flush()
 		}
 		if c.wants(EventRequestRejected) {
-			c.observe(c.base, &Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason})
+			c.observe(c.base, &Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason, begun: c.in.at})
 		}
 		c.observePacket(c.base, EventPacketQueued, &answer)
 		return true
@@ -231,8 +234,11 @@ func (c *Conn) serve(in *inbound) {
 			in.waited = in.begun.until(started)
 		}
 		resp, err := c.invoke(in)
+		if started != 0 {
+			in.answered = now()
+		}
 		if learns {
-			in.pace.learn(started.until(now()))
+			in.pace.learn(started.until(in.answered))
 		}
 		in = c.answer(in, resp, err, false)
 	}
@@ -326,10 +332,12 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	var p Packet
 	reason, err := c.response(&p, in, &resp, err)
 	c.mu.Lock()
+	at := in.answered
 	if !inline && (len(c.gate.answers) > 0 || !c.sendRoom()) {
 		c.opts.Budget.force(len(p.Payload)) // it is held as long as the peer likes
 		c.waitForAnswer()
 		c.opts.Budget.giveBack(len(p.Payload))
+		at = 0
 	}
 	lost := c.life.dead
 	flush := false
@@ -338,6 +346,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 			c.out.holding = true
 		}
 		flush = c.queuePacket(&p)
+		in.sent = c.out.pending.sent
 		c.stats.ResponsesSent++
 	}
 	in.channel.serving.take(in.tag)
@@ -360,7 +369,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	if resume {
 		c.resumeReading()
 	}
-	c.reportDone(in, &p, reason, err, lost, inline)
+	c.reportDone(in, &p, at, reason, err, lost, inline)
 	c.observeControls()
 	// p may have shared the payload until here.
 	if inline {
@@ -381,16 +390,22 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	return next
 }
 
-// reportDone tells observers the outcome of an accepted request.
-func (c *Conn) reportDone(in *inbound, p *Packet, reason RejectReason, err error, lost, inline bool) {
+// reportDone tells observers the outcome of an accepted request. at is when it had it; 0: now.
+func (c *Conn) reportDone(in *inbound, p *Packet, at moment, reason RejectReason, err error, lost, inline bool) {
 	w := c.watch.Load()
 	listed := p.OK && !lost && in.followers == 0 && w.lists.Has(EventRequestDone)
 	if listed {
-		c.listDone(in, len(p.Payload), inline)
+		c.listDone(in, at, len(p.Payload), inline)
 	}
 	if listed && w.each.Has(EventRequestDone) || !listed && w.wantsOf(EventRequestDone, in.followers) {
-		e, at := in.event(EventRequestDone), now()
-		e.Time, e.Duration, e.Waited = at.time(), in.begun.until(at), in.waited
+		if at == 0 {
+			at = now()
+		}
+		e := in.event(EventRequestDone)
+		e.Time, e.Duration, e.Waited, e.Answered = at.time(), in.begun.until(at), in.waited, in.begun.until(at)
+		if in.answered != 0 {
+			e.Answered = in.begun.until(in.answered)
+		}
 		e.Err, e.listed = err, listed
 		switch {
 		case lost:

@@ -22,15 +22,27 @@ type End struct {
 	Channel, Tag, Type, Flags uint64
 	Label                     string // calls: the label the caller gave, may be empty
 
-	// Duration is the time since the request began, and Waited its part until the
-	// handler started, or until the call was queued. Requests that were served one right
-	// after the other, by quick handlers, share a look at the clock, up to 16 of them.
-	Duration, Waited time.Duration
+	// Duration is the time since the request began until a request's response was queued,
+	// or until a call's was given to the caller. Waited is its part until the handler
+	// started, or until the call was queued; and Answered that until the handler had ended,
+	// or until the response had been read. Requests that were served one right after the
+	// other, by quick handlers, share a look at the clock, up to 16 of them.
+	Duration, Waited, Answered time.Duration
 
 	RequestSize, ResponseSize int // bytes of the payloads
 
 	begun moment
+	sent  *mark
 }
+
+// Begun is when the request had been read, or the call submitted; the zero time where
+// nobody looked.
+func (e *End) Begun() time.Time { return e.begun.time() }
+
+// Sent is the time from there until the packet of this side, the request of a call and
+// the response to a request, was handed to the stream; 0 if that is not known (yet). It may
+// be called at any time.
+func (e *End) Sent() time.Duration { return e.begun.until(e.sent.get()) }
 
 // Ended is when the request had its outcome.
 func (e *End) Ended() time.Time { return (e.begun + moment(e.Duration)).time() }
@@ -44,7 +56,19 @@ func (e *End) Event(c *Conn, role Role) *Event {
 	return &Event{
 		Kind: kind, Time: e.Ended(), Conn: c, Label: e.Label, Outcome: OutcomeOK,
 		Packet:   Packet{Kind: KindRequest, Channel: e.Channel, Tag: e.Tag, Flags: e.Flags, Type: e.Type},
-		Duration: e.Duration, Waited: e.Waited, Size: e.ResponseSize, payload: e.RequestSize,
+		Duration: e.Duration, Waited: e.Waited, Answered: e.Answered, Size: e.ResponseSize,
+		payload: e.RequestSize, begun: e.begun, sent: e.sent,
+	}
+}
+
+// End is the same of an event of a request or of a call: one of its end, or that of a
+// request that was rejected instead of accepted.
+func (e *Event) End() End {
+	return End{
+		Channel: e.Packet.Channel, Tag: e.Packet.Tag, Type: e.Packet.Type, Flags: e.Packet.Flags, Label: e.Label,
+		Duration: e.Duration, Waited: e.Waited, Answered: e.Answered,
+		RequestSize: max(e.payload, len(e.Packet.Payload)), ResponseSize: e.Size,
+		begun: e.begun, sent: e.sent,
 	}
 }
 
@@ -80,7 +104,7 @@ func (c *Conn) showEnds(role Role, l *endList) {
 		}
 	}
 	for i := range ends {
-		ends[i].Label = ""
+		ends[i].Label, ends[i].sent = "", nil
 	}
 	l.n = 0
 	endLists.Put(l)
@@ -92,7 +116,7 @@ func (c *Conn) listAnswers(list []arrival) {
 	if !c.watch.Load().lists.Has(EventCallDone) {
 		return
 	}
-	l := endLists.Get().(*endList)
+	l, at := endLists.Get().(*endList), now()
 	for i := range list {
 		a := &list[i]
 		call := a.call
@@ -103,14 +127,15 @@ func (c *Conn) listAnswers(list []arrival) {
 		e := l.next()
 		e.Channel, e.Tag, e.Type, e.Flags = call.channel, call.tag, call.typ, call.flags
 		e.Label, e.RequestSize, e.ResponseSize = call.label, call.size, len(a.packet.Payload)
-		e.begun, e.Duration, e.Waited = call.begun, call.begun.until(c.in.at), call.waited
+		e.begun, e.Waited, e.sent = call.begun, call.waited, call.sent
+		e.Duration, e.Answered = call.begun.until(at), call.begun.until(c.in.at)
 	}
 	c.showEnds(RoleClient, l)
 }
 
-// listDone lists the end of an accepted request, whose response is queued. On the reader
-// the list waits for others (see showServed).
-func (c *Conn) listDone(in *inbound, response int, inline bool) {
+// listDone lists the end of an accepted request, whose response is queued since a time, or
+// now. On the reader the list waits for others (see showServed).
+func (c *Conn) listDone(in *inbound, at moment, response int, inline bool) {
 	var l *endList
 	if inline {
 		l = c.in.served
@@ -121,7 +146,7 @@ func (c *Conn) listDone(in *inbound, response int, inline bool) {
 	e := l.next()
 	e.Channel, e.Tag, e.Type, e.Flags = in.channel.number, in.tag, in.typ, in.flags
 	e.RequestSize, e.ResponseSize = in.size, response
-	e.begun, e.Waited = in.begun, in.waited
+	e.begun, e.Waited, e.sent = in.begun, in.waited, in.sent
 	if inline {
 		c.in.served = l
 		if l.n == endsAtOnce {
@@ -129,7 +154,13 @@ func (c *Conn) listDone(in *inbound, response int, inline bool) {
 		}
 		return
 	}
-	e.Duration = in.begun.until(now())
+	if at == 0 {
+		at = now()
+	}
+	e.Duration, e.Answered = in.begun.until(at), in.begun.until(at)
+	if in.answered != 0 {
+		e.Answered = in.begun.until(in.answered)
+	}
 	c.showEnds(RoleServer, l)
 }
 
@@ -139,7 +170,8 @@ func (c *Conn) showServed(at moment) {
 	l := c.in.served
 	c.in.served = nil
 	for i := range l.ends[:l.n] {
-		l.ends[i].Duration = l.ends[i].begun.until(at)
+		d := l.ends[i].begun.until(at)
+		l.ends[i].Duration, l.ends[i].Answered = d, d
 	}
 	c.showEnds(RoleServer, l)
 }

@@ -336,7 +336,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	}
 	c.failCalls(lost, sent, cause)
 	for _, in := range dropped {
-		c.reportDone(in, &Packet{}, RejectNone, cause, true, false)
+		c.reportDone(in, &Packet{}, 0, RejectNone, cause, true, false)
 		in.letGo()
 	}
 	if lateReceive {

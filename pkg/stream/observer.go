@@ -160,13 +160,18 @@ type Event struct {
 	// Waited is the part of Duration until the handler started, or until the call was
 	// queued for sending; 0 where nothing stood in the way.
 	Waited time.Duration
-	Size   int // bytes
+	// Answered, at the end of a request, is the part of Duration until its handler had
+	// ended, or until the response to the call had been read; 0 where none came.
+	Answered time.Duration
+	Size     int // bytes
 
 	// Followed says that an observer follows this request in detail. Where none does,
 	// others need not look for what it may have put into the context.
 	Followed bool
 
 	payload   int       // bytes of the request's payload, also when it is not there any more
+	begun     moment    // of the request
+	sent      *mark     // likewise
 	followers followers // of the request
 	listed    bool      // it is the end of one that EndObservers are shown in a list
 	pooled    bool      // it is from eventPool

@@ -46,6 +46,7 @@ type outbox struct {
 	written uint64
 	content uint64 // where the last packet ends that is neither ERQ nor EOF
 
+	marks    marks
 	usual    int           // bytes of the last batch: the next is likely to become as large
 	rejected int           // bytes of rejections in the batch that is being written
 	full     chan struct{} // ends a flush delay early; nil if there is none
@@ -55,7 +56,8 @@ type outbox struct {
 // an observer wants to know when they are written.
 type batch struct {
 	buf        *buffer
-	count      int // of packets
+	sent       *mark // nil: nobody wants to know
+	count      int   // of packets
 	packets    []Packet
 	rejections int // bytes
 	charged    int // taken of the budget
@@ -84,6 +86,9 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	room := maxHeaderBytes + len(p.Payload)
 	if o.pending.buf == nil {
 		o.pending.buf = newBuffer(c.roomFor(room))
+		if c.watch.Load().wants&ofEnds != 0 {
+			o.pending.sent = o.marks.next()
+		}
 	}
 	o.pending.buf.grow(room)
 	if n := cap(o.pending.buf.b); n > uncountedSend && n > o.pending.charged {
@@ -156,6 +161,7 @@ func (c *Conn) flush() {
 		if !ok {
 			return
 		}
+		b.sent.set()
 		n, err := c.tr.socket.tryWrite(b.buf.b)
 		if err != nil {
 			c.writeFailed(b, n, err)
@@ -196,6 +202,9 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 			}
 			done, offset = 0, 0
 		}
+		if offset == 0 {
+			b.sent.set()
+		}
 		n, err := c.writeChunk(b.buf.b[offset:])
 		offset += n
 		if err != nil {
@@ -205,6 +214,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 		unflushed = true
 		if offset == len(b.buf.b) {
 			done += n
+			b.sent.set() // the stream may have kept it waiting
 			c.wrote(b)
 			b = batch{}
 		} else {

@@ -127,6 +127,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
 	mustFlush := c.queuePacket(&p)
+	call.sent = c.out.pending.sent
 	label, followers, eventCtx := call.label, call.followers, call.ctx // the call itself may be answered from here on, and gone
 	c.mu.Unlock()
 

@@ -23,6 +23,9 @@ type Chooser interface {
 const ofRequests = EventSet(1<<EventCallBegin | 1<<EventCallSubmitted | 1<<EventCallDone | 1<<EventCallLate |
 	1<<EventRequestBegin | 1<<EventRequestStarted | 1<<EventRequestHandled | 1<<EventRequestDone)
 
+// ofEnds are the ends of requests.
+const ofEnds = EventSet(1<<EventCallDone | 1<<EventRequestDone)
+
 // followers are the observers that follow a request: a bit for each Chooser, and the
 // lowest one for all others.
 type followers uint64
@@ -81,12 +84,11 @@ func (w *watch) add(o Observer) {
 	if c, ok := o.(Chooser); ok && len(w.list) < maxChoosers {
 		of.chooser, of.bit = c, 2<<len(w.list)
 	}
-	const ends = EventSet(1<<EventCallDone | 1<<EventRequestDone)
 	each := of.wants
 	if l, ok := o.(EndObserver); ok {
 		of.ends = l
-		w.lists |= of.wants & ends
-		each &^= ends
+		w.lists |= of.wants & ofEnds
+		each &^= ofEnds
 	}
 	if of.chooser == nil {
 		w.all |= of.wants
@@ -187,7 +189,8 @@ func newEvent(kind EventKind, payload int, f followers) *Event {
 	e := eventPool.Get().(*Event)
 	e.Kind, e.Time, e.Packet.Kind = kind, time.Time{}, KindRequest
 	e.Outcome, e.Reason, e.Rejection = OutcomePending, ReasonNone, RejectNone
-	e.Duration, e.Waited, e.Size = 0, 0, 0
+	e.Duration, e.Waited, e.Answered, e.Size = 0, 0, 0, 0
+	e.begun, e.sent = 0, nil
 	e.Followed, e.followers, e.listed, e.payload = f != 0, f, false, payload
 	return e
 }
@@ -195,7 +198,7 @@ func newEvent(kind EventKind, payload int, f followers) *Event {
 // letGo gives the event back, if it is from there.
 func (e *Event) letGo() {
 	if e.pooled {
-		e.Conn, e.Packet.Payload, e.Label, e.Err = nil, nil, "", nil
+		e.Conn, e.Packet.Payload, e.Label, e.Err, e.sent = nil, nil, "", nil, nil
 		eventPool.Put(e)
 	}
 }
