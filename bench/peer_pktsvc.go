@@ -3,9 +3,11 @@ package main
 // pktsvc                  the engine with its defaults: limits on, handlers may wait
 // pktsvc-inline           its handler is declared never to wait
 // pktsvc-async            as the first, asked without blocked callers: a function for each answer
-// pktsvc-observed         as the first, with metrics and traces on both sides, of which 1 % are sampled
+// pktsvc-observed         as the first, with metrics, the flight recorder, and traces of which 1 % are
+//                         sampled, on both sides
 // pktsvc-observed-inline  both
 // pktsvc-observed-async   both
+// pktsvc-metrics, pktsvc-recorder, pktsvc-rule, pktsvc-traced: see observation
 
 import (
 	"context"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/metrics"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 	"github.com/pktsvc/pktsvc/pkg/tracing"
@@ -24,31 +27,92 @@ func init() {
 	register("pktsvc", pktsvcPeer{})
 	register("pktsvc-inline", pktsvcPeer{inline: true})
 	register("pktsvc-async", pktsvcAsync{})
-	register("pktsvc-observed", pktsvcPeer{observed: true})
-	register("pktsvc-observed-inline", pktsvcPeer{observed: true, inline: true})
-	register("pktsvc-observed-async", pktsvcAsync{pktsvcPeer{observed: true}})
+	register("pktsvc-observed", pktsvcPeer{observed: sampled})
+	register("pktsvc-observed-inline", pktsvcPeer{observed: sampled, inline: true})
+	register("pktsvc-observed-async", pktsvcAsync{pktsvcPeer{observed: sampled}})
+	register("pktsvc-metrics", pktsvcPeer{observed: counted})
+	register("pktsvc-recorder", pktsvcPeer{observed: recorded})
+	register("pktsvc-rule", pktsvcPeer{observed: ruled})
+	register("pktsvc-traced", pktsvcPeer{observed: traced})
 }
 
-type pktsvcPeer struct{ inline, observed bool }
+type pktsvcPeer struct {
+	inline   bool
+	observed observation
+}
+
+// observation is what observes both sides: each has all that those before it have.
+type observation int
+
+const (
+	bare     observation = iota
+	counted              // metrics
+	recorded             // and the flight recorder
+	sampled              // and traces, of which 1 % are sampled
+	ruled                // and a rule that takes each 1000th request
+	traced               // and all are sampled, without the rule
+)
 
 var typeNames = map[uint64]string{0: "Echo"}
 
-// observer is what serve of the program has: metrics with exemplars, and tracing.
+// observer is what serve of the program has, as far as it is wanted.
 func (p pktsvcPeer) observer() (stream.Observer, error) {
-	if !p.observed {
+	if p.observed == bare {
 		return nil, nil
 	}
-	provider, err := tracing.NewProvider(context.Background(), tracing.ProviderOptions{
-		Mode: tracing.On, Exporter: tracetest.NewNoopExporter(), Sampler: tracing.Ratio(.01),
-	})
+	var spans *tracing.Observer
+	traceID := tracing.TraceID
+	if p.observed >= sampled {
+		share := .01
+		if p.observed == traced {
+			share = 1
+		}
+		provider, err := tracing.NewProvider(context.Background(), tracing.ProviderOptions{
+			Mode: tracing.On, Exporter: tracetest.NewNoopExporter(), Sampler: tracing.Ratio(share),
+		})
+		if err != nil {
+			return nil, err
+		}
+		spans = tracing.New(tracing.Options{Provider: provider, Types: typeNames})
+	} else {
+		traceID = nil
+	}
+	m, err := metrics.New(prometheus.NewRegistry(), metrics.Options{Types: typeNames, TraceID: traceID})
 	if err != nil {
 		return nil, err
 	}
-	m, err := metrics.New(prometheus.NewRegistry(), metrics.Options{Types: typeNames, TraceID: tracing.TraceID})
+	if p.observed == counted {
+		return m, nil
+	}
+	r, err := flight.New(flight.Options{Types: typeNames, TraceID: traceID, Notify: exporter(spans)})
 	if err != nil {
 		return nil, err
 	}
-	return stream.Observers(tracing.New(tracing.Options{Provider: provider, Types: typeNames}), m), nil
+	if p.observed == ruled {
+		if _, err := r.AddRule(flight.RuleOptions{Every: 1000, Count: flight.MaxRuleCount}); err != nil {
+			return nil, err
+		}
+	}
+	if spans == nil {
+		return stream.Observers(m, r), nil
+	}
+	return stream.Observers(spans, m, r), nil
+}
+
+// exporter makes spans of notable requests; nil without traces.
+func exporter(spans *tracing.Observer) func(*flight.Notable) string {
+	if spans == nil {
+		return nil
+	}
+	return func(n *flight.Notable) string {
+		if n.Sampled {
+			return ""
+		}
+		return spans.Export(tracing.Ended{
+			Conn: n.Conn(), Role: n.Role(), End: *n.End(), Outcome: n.Outcome(), Rejection: n.Rejection(),
+			Err: n.Err, Because: n.Because(),
+		})
+	}
 }
 
 func (p pktsvcPeer) Serve(ready func(string)) error {

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -19,7 +16,7 @@ import (
 )
 
 func newHealthcheckCommand() *cobra.Command {
-	var admin, ca string
+	var admin admin
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
@@ -33,21 +30,14 @@ the environment, which others cannot read.
 Exit codes: 0 ready, 1 not, with the reason on standard error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("admin") {
-				// What serve in the same container was told.
-				for _, name := range []string{"PKTSVC_ADMIN", "PKTSVC_HEALTHCHECK"} {
-					if set, ok := os.LookupEnv(name); ok {
-						admin = set
-					}
-				}
-			}
+			admin.fromEnvironment(cmd, "PKTSVC_ADMIN", "PKTSVC_HEALTHCHECK")
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
-			tls, err := server.ClientTLS{CA: ca}.Config()
+			tls, err := server.ClientTLS{CA: admin.ca}.Config()
 			if err != nil {
 				return exitError{exitUsage, err}
 			}
-			state, err := askReady(ctx, admin, tls)
+			state, err := askReady(ctx, &admin, tls)
 			if err != nil {
 				return exitError{1, err}
 			}
@@ -55,41 +45,25 @@ Exit codes: 0 ready, 1 not, with the reason on standard error.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&admin, "admin", server.DefaultAdmin, "HOST:PORT of the admin server, or https://HOST:PORT; default PKTSVC_HEALTHCHECK or PKTSVC_ADMIN, if that is set")
-	cmd.Flags().StringVar(&ca, "tls-ca", "", "PEM file with the authorities to trust for https (default those of the system)")
+	admin.flags(cmd.Flags())
+	cmd.Flags().Lookup("admin").Usage = "HOST:PORT of the admin server, or https://HOST:PORT; default PKTSVC_HEALTHCHECK or PKTSVC_ADMIN, if that is set"
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
 	return cmd
 }
 
 // askReady returns what /readyz answers if it is ready, else an error that says
 // what is wrong.
-func askReady(ctx context.Context, admin string, tls *tls.Config) (string, error) {
-	at := &url.URL{Scheme: "http", Host: admin}
-	if strings.HasPrefix(admin, "https://") {
-		var err error
-		if at, err = url.Parse(admin); err != nil {
-			return "", errors.New("--admin is no URL that can be read") // it may have a password
-		}
-	}
-	host, port, err := net.SplitHostPort(at.Host)
+func askReady(ctx context.Context, admin *admin, tls *tls.Config) (string, error) {
+	at, err := admin.url("/readyz", nil)
 	if err != nil {
-		return "", fmt.Errorf("--admin is %q, want HOST:PORT or https://HOST:PORT", at.Redacted())
+		return "", err
 	}
-	switch host { // where a server that listens everywhere can be reached
-	case "", "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	at.Host, at.Path = net.JoinHostPort(host, port), "/readyz"
 	url := at.Redacted()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return "", fmt.Errorf("--admin is %q: %w", url, err)
 	}
-	// No proxy, no connection kept.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: tls}}
-	resp, err := client.Do(req)
+	resp, err := adminHTTP(tls).Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "", fmt.Errorf("no answer in time from %s", url)
 	}

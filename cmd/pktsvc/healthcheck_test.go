@@ -34,7 +34,7 @@ func TestAskReady(t *testing.T) {
 			t.Cleanup(server.Close)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			state, err := askReady(ctx, strings.TrimPrefix(server.URL, "http://"), nil)
+			state, err := askReady(ctx, &admin{at: strings.TrimPrefix(server.URL, "http://")}, nil)
 			switch {
 			case test.want == "" && (err != nil || !strings.Contains(state, "ready")):
 				t.Errorf("state %q, %v", state, err)
@@ -43,7 +43,7 @@ func TestAskReady(t *testing.T) {
 			}
 		})
 	}
-	if _, err := askReady(t.Context(), "nonsense", nil); err == nil || !strings.Contains(err.Error(), "want HOST:PORT") {
+	if _, err := askReady(t.Context(), &admin{at: "nonsense"}, nil); err == nil || !strings.Contains(err.Error(), "want HOST:PORT") {
 		t.Errorf("no port: the error is %v", err)
 	}
 }
@@ -60,20 +60,20 @@ func TestAskReadySecurely(t *testing.T) {
 	defer secure.Close()
 	host := strings.TrimPrefix(secure.URL, "https://")
 	trust := secure.Client().Transport.(*http.Transport).TLSClientConfig
-	if state, err := askReady(t.Context(), "https://probe:secret@"+host, trust); err != nil || state != "ready" {
+	if state, err := askReady(t.Context(), &admin{at: "https://probe:secret@" + host}, trust); err != nil || state != "ready" {
 		t.Errorf("%q, %v", state, err)
 	}
-	for admin, want := range map[string]string{
+	for at, want := range map[string]string{
 		"https://probe:wrong!@" + host:     "401",
 		"https://probe:wrong!@" + host[:4]: "want HOST:PORT or https://HOST:PORT",
 		"https://probe:wrong!@%zz":         "no URL",
 	} {
-		_, err := askReady(t.Context(), admin, trust)
+		_, err := askReady(t.Context(), &admin{at: at}, trust)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "wrong!") {
 			t.Errorf("%v, want %s, and no password", err, want)
 		}
 	}
-	if _, err := askReady(t.Context(), "https://probe:secret@"+host, nil); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := askReady(t.Context(), &admin{at: "https://probe:secret@" + host}, nil); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown authority: %v", err)
 	}
 }

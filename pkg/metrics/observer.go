@@ -160,6 +160,15 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 	}
 }
 
+// Exemplar makes the trace of a request, which has been counted, that of its duration's
+// bucket. It serves requests of which only their end shows that they have a trace.
+func (m *Observer) Exemplar(role stream.Role, e *stream.End, traceID string) {
+	s := m.requests.of(e.Type, role)
+	if at := e.Ended(); s.duration.lacksExemplar(e.Duration, at) && usableExemplar(traceID) {
+		s.duration.keepTrace(e.Duration, at, traceID)
+	}
+}
+
 const exemplarLabel = "trace_id"
 
 // usableExemplar keeps out what client_golang would panic over.

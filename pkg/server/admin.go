@@ -85,6 +85,10 @@ func (a *AdminServer) start(context.Context) error {
 		MaxHeaderBytes:    adminMaxHeader,
 		ErrorLog:          zap.NewStdLog(a.sampled),
 	}
+	// Streams end when the server does, which waits for all that is under way.
+	streams, end := context.WithCancel(context.Background())
+	a.http.BaseContext = func(net.Listener) context.Context { return streams }
+	a.http.RegisterOnShutdown(end)
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && a.config == "" {
 		a.log.Warn("the admin server can be reached from other hosts, in the clear; admin_web_config gives it TLS and users", zap.Stringer("address", ln.Addr()))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -44,11 +45,12 @@ type Config struct {
 	// for each connection, so that it can change without a restart.
 	AdminWebConfig string `yaml:"admin_web_config" usage:"file with TLS and users of the admin server, in the form of Prometheus exporters (web configuration)"`
 
-	TLS     TLSConfig     `yaml:"tls"`
-	Log     LogConfig     `yaml:"log"`
-	Limits  LimitsConfig  `yaml:"limits"`
-	Drain   DrainConfig   `yaml:"drain"`
-	Tracing TracingConfig `yaml:"tracing"`
+	TLS      TLSConfig      `yaml:"tls"`
+	Log      LogConfig      `yaml:"log"`
+	Limits   LimitsConfig   `yaml:"limits"`
+	Drain    DrainConfig    `yaml:"drain"`
+	Tracing  TracingConfig  `yaml:"tracing"`
+	Recorder RecorderConfig `yaml:"recorder"`
 }
 
 // TLSConfig is for listeners of the form tls://HOST:PORT. The version is 1.3 at
@@ -122,6 +124,15 @@ type TracingConfig struct {
 	Service string `yaml:"service" usage:"name of this program in traces, where OTEL_SERVICE_NAME gives none"`
 }
 
+// RecorderConfig configures the flight recorder, see package flight.
+type RecorderConfig struct {
+	Off       bool          `yaml:"off" usage:"requests are not remembered: /requestz shows only what is in flight, taps and rules see nothing"`
+	Records   int           `yaml:"records" usage:"requests that are remembered, at 128 bytes each"`
+	Notable   int           `yaml:"notable" usage:"notable requests that are remembered for each reason: matched by a rule, failed, slow"`
+	Slow      time.Duration `yaml:"slow" usage:"requests that take longer are notable; 0 for none"`
+	SlowTypes []string      `yaml:"slow_types" usage:"the same for one type of request, NAME=DURATION (repeatable)"`
+}
+
 // Secret is a string that does not show when it is printed.
 type Secret string
 
@@ -144,6 +155,8 @@ func Default() Config {
 	c := Config{
 		Admin: DefaultAdmin,
 		Log:   LogConfig{Slow: DefaultSlow, Activity: DefaultActivityInterval},
+
+		Recorder: RecorderConfig{Slow: flight.DefaultSlow},
 	}
 	c.setDefaults()
 	return c
@@ -183,6 +196,9 @@ func (c *Config) setDefaults() {
 
 	orDefault(&c.Tracing.Enabled, "auto")
 	orDefault(&c.Tracing.Service, "pktsvc")
+
+	orDefault(&c.Recorder.Records, flight.DefaultRecords)
+	orDefault(&c.Recorder.Notable, flight.DefaultNotable)
 }
 
 // defaultMemory leaves the other half of what the process may use to answers, to

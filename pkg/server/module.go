@@ -9,6 +9,7 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/logging"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -84,16 +85,17 @@ type pagesParams struct {
 	Sampling *sampling
 	Logging  *logging.Observer
 	Recent   *logging.Recent
+	Recorder *flight.Recorder
+	Services services
 }
 
 // newPages lists what the admin server of a server shows.
-func newPages(in pagesParams, health *health, conns *connections, services services) pages {
+func newPages(in pagesParams, health *health, conns *connections) pages {
 	return append(pages{
 		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
 		{path: "/startupz", about: "every listener has been opened", serve: health.probe(started), open: true},
 		{path: "/readyz", about: "new work may be sent here", serve: health.probe(ready), open: true},
 		{path: "/connz", about: "open and recently closed connections (?state= name= peer= identity= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
-		{path: "/requestz", about: "requests in flight (?conn= tag= type= channel= role= limit=)", serve: requestLister{conns, services}},
 		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
 	}, in.shared()...)
 }
@@ -116,7 +118,11 @@ func (in pagesParams) shared() pages {
 		MaxRequestsInFlight: 10,
 		ErrorLog:            zap.NewStdLog(in.Sampling.of(in.Log.Named("metrics"))),
 	}))
+	types := in.Services.names()
 	return pages{
+		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, types}},
+		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, types}},
+		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, types}},
 		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metrics, open: true},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/logz", about: "the last log lines (?level= conn= tag= trace_id= text= limit=)", serve: logLister{in.Recent}},

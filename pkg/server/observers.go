@@ -9,13 +9,14 @@ import (
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/logging"
 	"github.com/pktsvc/pktsvc/pkg/metrics"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 	"github.com/pktsvc/pktsvc/pkg/tracing"
 )
 
-var observersModule = fx.Module("observers", fx.Provide(newProvider, newTracing, newMetrics, newLogging, newObservation))
+var observersModule = fx.Module("observers", fx.Provide(newProvider, newTracing, newMetrics, newLogging, newRecorder, newObservation))
 
 // observation is what every connection is observed by.
 type observation struct{ stream.Observer }
@@ -23,18 +24,34 @@ type observation struct{ stream.Observer }
 type observationParams struct {
 	fx.In
 
-	Tracing *tracing.Observer
-	Metrics *metrics.Observer
-	Logging *logging.Observer
-	Others  []stream.Observer `group:"pktsvc.observers"`
+	Config   frozen
+	Tracing  *tracing.Observer
+	Metrics  *metrics.Observer
+	Logging  *logging.Observer
+	Recorder *flight.Recorder
+	Others   []stream.Observer `group:"pktsvc.observers"`
 }
 
 // newObservation combines all observers. Tracing comes first: the context that
 // it makes is seen by those behind it.
 func newObservation(in observationParams) observation {
-	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging}
+	recorder := stream.Observer(in.Recorder)
+	if in.Config.Recorder.Off {
+		recorder = onlyConns{in.Recorder}
+	}
+	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging, recorder}
 	return observation{stream.Observers(append(all, in.Others...)...)}
 }
+
+// onlyConns is a recorder that knows the open connections, and what is in flight on them,
+// but remembers no requests.
+type onlyConns struct{ recorder *flight.Recorder }
+
+func (o onlyConns) Events() stream.EventSet {
+	return stream.Events(stream.EventConnOpened, stream.EventConnClosed)
+}
+func (o onlyConns) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
+func (o onlyConns) Observe(ctx context.Context, e *stream.Event)               { o.recorder.Observe(ctx, e) }
 
 func newMetrics(r *prometheus.Registry, services services, provider *tracing.Provider) (*metrics.Observer, error) {
 	o := metrics.Options{Types: services.names()}
@@ -48,8 +65,8 @@ func newTracing(services services, provider *tracing.Provider, conns *connection
 	return tracing.New(tracing.Options{
 		Provider: provider,
 		Types:    services.names(),
-		Attributes: func(conn *stream.Conn) []attribute.KeyValue {
-			if c := conns.named(conn.Name()); c != nil {
+		Attributes: func(conn *stream.ConnInfo) []attribute.KeyValue {
+			if c := conns.named(conn.Name); c != nil {
 				return tracing.AddressAttributes(c.local, c.remote)
 			}
 			return nil

@@ -109,14 +109,6 @@ func (s services) handlers() (channel0 stream.Handler, others map[uint64]stream.
 	return channel0, others
 }
 
-// name is the name of a request type, or empty.
-func (s services) name(channel, typ uint64) string {
-	if mux := s[channel]; mux != nil {
-		return mux.Names()[typ]
-	}
-	return ""
-}
-
 // names lists the request types of channel 0 and all others by name; where
 // channels differ over a number, that of the lower channel counts.
 func (s services) names() map[uint64]string {

@@ -79,6 +79,11 @@ func (c *Config) problems() (list []*ConfigError) {
 	if _, ok := tracingModes[c.Tracing.Enabled]; !ok {
 		wrong("tracing.enabled", c.Tracing.Enabled, "auto, on or off")
 	}
+	for _, text := range c.Recorder.SlowTypes {
+		if _, _, err := slowType(text); err != nil {
+			wrong("recorder.slow_types", text, slowTypeForm)
+		}
+	}
 	return list
 }
 

@@ -23,8 +23,7 @@ type Conn struct {
 	watch  atomic.Pointer[watch]
 	asking sync.Mutex // held while watch is replaced, and the observer asked
 	valuer Valuer     // the observer, if it is one
-	id     uint64
-	opened time.Time
+	info   *ConnInfo
 	tr     *transport
 
 	// base is the parent of handlers' contexts. It ends with the connection.
@@ -106,8 +105,7 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		opts:     o,
-		id:       rand.Uint64(),
-		opened:   time.Now(),
+		info:     &ConnInfo{ID: rand.Uint64(), Name: o.Name, Peer: o.Peer, Opened: time.Now()},
 		tr:       newTransport(s),
 		received: make(chan struct{}),
 		done:     make(chan struct{}),
@@ -138,15 +136,18 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Name is the connection's name: Options.Name, or a number.
-func (c *Conn) Name() string { return c.opts.Name }
+// Info is what is known of the connection for ever. It may be kept, without keeping the
+// connection itself in memory, and must not be changed.
+func (c *Conn) Info() *ConnInfo { return c.info }
 
-// ID is a number drawn at random, by which the connection can be told from others, also of
-// other processes.
-func (c *Conn) ID() uint64 { return c.id }
+// Name is the connection's name: Options.Name, or a number.
+func (c *Conn) Name() string { return c.info.Name }
+
+// ID is ConnInfo.ID.
+func (c *Conn) ID() uint64 { return c.info.ID }
 
 // Opened is when the connection was made.
-func (c *Conn) Opened() time.Time { return c.opened }
+func (c *Conn) Opened() time.Time { return c.info.Opened }
 
 // Received is closed when receiving has ended: the peer has sent EOF, or its
 // stream has ended or failed. A server waits for it, then calls Shutdown
@@ -214,6 +215,7 @@ func (c *Conn) OpenRequests() []OpenRequest {
 			r := OpenRequest{
 				Role: RoleClient, State: StateWaiting, Channel: ch.number, Tag: call.tag,
 				Type: call.typ, Flags: call.flags, Size: call.size, Label: call.Label(), Begun: call.begun.time(),
+				Waited: call.waited, Sent: call.sent.since(call.begun),
 			}
 			if call.givenUp {
 				r.State = StateGivenUp
@@ -224,6 +226,7 @@ func (c *Conn) OpenRequests() []OpenRequest {
 			r := OpenRequest{
 				Role: RoleServer, State: StateRunning, Channel: ch.number, Tag: in.tag,
 				Type: in.typ, Flags: in.flags, Size: in.size, Begun: in.begun.time(),
+				Waited: time.Duration(in.waited.Load()), Sent: -1,
 			}
 			if in.queued {
 				r.State = StateQueued

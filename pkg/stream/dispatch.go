@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,9 +43,9 @@ type inbound struct {
 	handler         Handler
 	pace            *pace // of the handler
 	payload         *buffer
-	memory          int    // taken of the budget
-	begun           moment // when it had come, if somebody observes
-	waited          time.Duration
+	memory          int             // taken of the budget
+	begun           moment          // when it had come, if somebody observes
+	waited          atomic.Int64    // time.Duration
 	answered        moment          // when its handler had ended, if that was looked at
 	sent            *mark           // of its response; nil: nobody wants to know
 	ctx             context.Context // of the handler and of events
@@ -231,7 +232,7 @@ func (c *Conn) serve(in *inbound) {
 		learns := in.pace.learns()
 		if learns || c.wants(EventRequestDone) {
 			started = now()
-			in.waited = in.begun.until(started)
+			in.waited.Store(int64(in.begun.until(started)))
 		}
 		resp, err := c.invoke(in)
 		if started != 0 {
@@ -402,7 +403,7 @@ func (c *Conn) reportDone(in *inbound, p *Packet, at moment, reason RejectReason
 			at = now()
 		}
 		e := in.event(EventRequestDone)
-		e.Time, e.Duration, e.Waited, e.Answered = at.time(), in.begun.until(at), in.waited, in.begun.until(at)
+		e.Time, e.Duration, e.Waited, e.Answered = at.time(), in.begun.until(at), time.Duration(in.waited.Load()), in.begun.until(at)
 		if in.answered != 0 {
 			e.Answered = in.begun.until(in.answered)
 		}

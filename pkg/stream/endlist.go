@@ -40,9 +40,9 @@ type End struct {
 func (e *End) Begun() time.Time { return e.begun.time() }
 
 // Sent is the time from there until the packet of this side, the request of a call and
-// the response to a request, was handed to the stream; 0 if that is not known (yet). It may
-// be called at any time.
-func (e *End) Sent() time.Duration { return e.begun.until(e.sent.get()) }
+// the response to a request, was handed to the stream; less than 0 if that is not known
+// (yet). It may be called at any time.
+func (e *End) Sent() time.Duration { return e.sent.since(e.begun) }
 
 // Ended is when the request had its outcome.
 func (e *End) Ended() time.Time { return (e.begun + moment(e.Duration)).time() }
@@ -146,7 +146,7 @@ func (c *Conn) listDone(in *inbound, at moment, response int, inline bool) {
 	e := l.next()
 	e.Channel, e.Tag, e.Type, e.Flags = in.channel.number, in.tag, in.typ, in.flags
 	e.RequestSize, e.ResponseSize = in.size, response
-	e.begun, e.Waited, e.sent = in.begun, in.waited, in.sent
+	e.begun, e.Waited, e.sent = in.begun, time.Duration(in.waited.Load()), in.sent
 	if inline {
 		c.in.served = l
 		if l.n == endsAtOnce {

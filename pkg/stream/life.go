@@ -346,7 +346,7 @@ func (c *Conn) end(reason Reason, cause error) {
 		c.observe(c.base, &Event{Kind: EventSendEnded, Err: c.Err()})
 	}
 	if c.wants(EventConnClosed) {
-		c.observe(c.base, &Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.opened)})
+		c.observe(c.base, &Event{Kind: EventConnClosed, Reason: reason, Err: c.Err(), Duration: time.Since(c.info.Opened)})
 	}
 	c.mu.Lock()
 	l.reported = true

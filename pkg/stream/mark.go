@@ -1,6 +1,9 @@
 package stream
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // mark is when a batch of packets was handed to the stream. It is shared by the requests
 // whose packets are in it, and is there as long as somebody knows one of them.
@@ -19,6 +22,15 @@ func (m *mark) get() moment {
 		return 0
 	}
 	return moment(m.at.Load())
+}
+
+// since is the time from a moment until then; less than 0 where one is not known.
+func (m *mark) since(begun moment) time.Duration {
+	at := m.get()
+	if at == 0 || begun == 0 {
+		return -1
+	}
+	return begun.until(at)
 }
 
 // marks are those of a connection's next batches. They are made some at a time, as many

@@ -10,9 +10,9 @@ var epoch = time.Now()
 
 func now() moment { return moment(time.Since(epoch)) }
 
-// until is the time from m to a later moment; 0 where m was not looked at.
+// until is the time from m to a later moment; 0 where one of them was not looked at.
 func (m moment) until(later moment) time.Duration {
-	if m == 0 {
+	if m == 0 || later == 0 {
 		return 0
 	}
 	return max(0, time.Duration(later-m))

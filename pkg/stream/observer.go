@@ -65,11 +65,12 @@ const (
 	EventCallLate      // the answer came to a call that was given up, and was dropped
 	EventCallUnknown   // a response matched no request, and was dropped
 
-	EventFlushed // bytes were written; Size
-	EventStalled // the stream takes no more bytes for now; Size queued
-	EventPaused  // reading pauses, accepted requests are at their limit
-	EventResumed // reading goes on; Duration paused
-	NumEvents    // the number of kinds, for tables
+	EventFlushed   // bytes were written; Size
+	EventStalled   // the stream takes no more bytes for now; Size queued
+	EventSlowWrite // a batch of packets took the stream over 10 ms; Duration, Size
+	EventPaused    // reading pauses, accepted requests are at their limit
+	EventResumed   // reading goes on; Duration paused
+	NumEvents      // the number of kinds, for tables
 )
 
 var eventNames = [NumEvents]string{
@@ -77,7 +78,7 @@ var eventNames = [NumEvents]string{
 	"packet_queued", "packet_written", "packet_received", "peer_end_requests", "peer_eof",
 	"request_begin", "request_started", "request_handled", "request_done", "request_rejected", "request_dropped",
 	"call_begin", "call_submitted", "call_done", "call_late", "call_unknown",
-	"flushed", "stalled", "paused", "resumed",
+	"flushed", "stalled", "slow_write", "paused", "resumed",
 }
 
 // String returns a short name, fit for a log line.

@@ -1,6 +1,9 @@
 package stream
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Peer is who is at the other end of a connection, as far as whoever made the
 // stream knows. The engine only passes it on.
@@ -13,7 +16,15 @@ type Peer struct {
 }
 
 // Peer is Options.Peer. A handler asks [Request.Conn] for it.
-func (c *Conn) Peer() Peer { return c.opts.Peer }
+func (c *Conn) Peer() Peer { return c.info.Peer }
+
+// ConnInfo tells a connection from others. See [Conn.Info].
+type ConnInfo struct {
+	ID     uint64 // drawn at random, to be told from connections of other processes, too
+	Name   string
+	Peer   Peer
+	Opened time.Time
+}
 
 // authorized asks Options.Authorize about a request. A panic is a refusal, since
 // it comes on the reader's goroutine.

@@ -20,6 +20,8 @@ const (
 	// writeChunkBlind is the same for streams without deadlines, which tell
 	// nothing until all of it is taken, and for TLS.
 	writeChunkBlind = 16 << 10
+	// slowWrite is how long a batch takes of which observers are told.
+	slowWrite = 10 * time.Millisecond
 	// maxTurns bounds how often somebody with other work writes for others
 	// before it leaves that to a goroutine.
 	maxTurns = 4
@@ -214,7 +216,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 		unflushed = true
 		if offset == len(b.buf.b) {
 			done += n
-			b.sent.set() // the stream may have kept it waiting
+			c.slowWrite(b)
 			c.wrote(b)
 			b = batch{}
 		} else {
@@ -321,6 +323,15 @@ func (c *Conn) progress(n int) {
 	c.out.written += uint64(n)
 	c.gate.wake(c)
 	c.mu.Unlock()
+}
+
+// slowWrite notes that a batch is written whose stream may have kept it waiting.
+func (c *Conn) slowWrite(b batch) {
+	handed := b.sent.get()
+	b.sent.set()
+	if took := handed.until(b.sent.get()); took >= slowWrite && c.wants(EventSlowWrite) {
+		c.observe(c.base, &Event{Kind: EventSlowWrite, Duration: took, Size: len(b.buf.b)})
+	}
 }
 
 // wrote lets go of a batch that is written.

@@ -68,4 +68,7 @@ type OpenRequest struct {
 	Size    int       // payload bytes
 	Label   string    // calls only
 	Begun   time.Time // zero on a connection without an observer
+
+	// Waited and Sent are like those of [End].
+	Waited, Sent time.Duration
 }

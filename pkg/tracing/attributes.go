@@ -36,8 +36,14 @@ const (
 	keyOutcome      = attribute.Key("pktsvc.outcome")
 	keyWaited       = attribute.Key("pktsvc.waited") // seconds until the handler started
 
-	eventQueued  = "pktsvc.request.queued"  // client: it has a tag and waits to be sent
-	eventStarted = "pktsvc.request.started" // server: its handler starts
+	keyBecause = attribute.Key("pktsvc.notable_because") // of a span that was made after the request's end
+
+	eventQueued        = "pktsvc.request.queued"    // client: it has a tag and waits to be sent
+	eventWritten       = "pktsvc.request.written"   // client: it was handed to the stream
+	eventReceived      = "pktsvc.response.received" // client: the response was read
+	eventStarted       = "pktsvc.request.started"   // server: its handler starts
+	eventHandled       = "pktsvc.request.handled"   // server: its handler has ended
+	eventAnswerWritten = "pktsvc.response.written"  // server: the response was handed to the stream
 )
 
 // number is an attribute for one of the protocol's numbers: an integer where

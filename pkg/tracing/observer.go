@@ -25,7 +25,7 @@ type Options struct {
 	// Attributes returns further attributes for the spans of a connection, such
 	// as [AddressAttributes]. It is called for sampled requests only, and must
 	// not block.
-	Attributes func(*stream.Conn) []attribute.KeyValue
+	Attributes func(*stream.ConnInfo) []attribute.KeyValue
 }
 
 // Observer makes spans. One observer serves any number of connections. Its
@@ -42,7 +42,7 @@ type Observer struct {
 	low        [64]*method // of the types below, which are the usual ones
 	types      map[uint64]*method
 	other      *method
-	attributes func(*stream.Conn) []attribute.KeyValue
+	attributes func(*stream.ConnInfo) []attribute.KeyValue
 }
 
 // method is what is known of a request type beforehand.
@@ -97,7 +97,7 @@ func (t *Observer) Events() stream.EventSet { return t.events }
 func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag, _ uint64) bool {
 	var low uint64
 	if role == stream.RoleServer {
-		low = traceHalf(&t.seed, c, channel, tag)
+		low = traceHalf(&t.seed, c.Info(), role, channel, tag)
 	} else {
 		low = rand.Uint64() // a call has no tag yet: its identity is made when it is chosen
 	}
@@ -146,11 +146,11 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind) *request {
 	r := &request{
 		Context: ctx, observer: t, method: m, kind: kind, begun: e.Time,
-		conn: e.Conn, label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
+		conn: e.Conn.Info(), label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
 	}
 	r.packet.Payload = nil
 	if t.attributes != nil {
-		r.further = t.attributes(e.Conn)
+		r.further = t.attributes(r.conn)
 	}
 	return r
 }
@@ -195,7 +195,7 @@ func (t *Observer) Value(req stream.Request, key any) any {
 	case key == requestKey{}:
 		return unrecorded
 	case key == spanKey:
-		return &unsampled{traceID: t.provider.traceID(req.Conn, req.Channel, req.Tag)}
+		return &unsampled{traceID: t.provider.traceID(req.Conn.Info(), stream.RoleServer, req.Channel, req.Tag)}
 	}
 	return nil
 }

@@ -69,10 +69,7 @@ func (r *record) Attributes() []attribute.KeyValue {
 }
 
 func (r *record) Events() []sdktrace.Event {
-	if name, at, attrs := r.stage(); name != "" {
-		return []sdktrace.Event{{Name: name, Time: at, Attributes: attrs}}
-	}
-	return nil
+	return r.stages(make([]sdktrace.Event, 0, 3))
 }
 
 func (r *record) Status() sdktrace.Status {

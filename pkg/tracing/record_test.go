@@ -45,8 +45,8 @@ func spansOf(t *testing.T, records bool, req stream.Request) (list tracetest.Spa
 			t.Fatal("limits of spans are in the environment")
 		}
 		p.records = records
-		observer := New(Options{Provider: p, Types: typeNames, Attributes: func(c *stream.Conn) []attribute.KeyValue {
-			return []attribute.KeyValue{attribute.String("own", c.Name())}
+		observer := New(Options{Provider: p, Types: typeNames, Attributes: func(c *stream.ConnInfo) []attribute.KeyValue {
+			return []attribute.KeyValue{attribute.String("own", c.Name)}
 		}})
 		handler := handler(p)
 		c, _ := connect(t, stream.Options{Observer: observer, Handler: handler}, stream.Options{Observer: observer, Handler: handler})

@@ -25,7 +25,7 @@ type request struct {
 	method   *method
 	kind     trace.SpanKind
 	begun    time.Time
-	conn     *stream.Conn
+	conn     *stream.ConnInfo
 	label    string
 	packet   stream.Packet // without payload; no tag in calls
 	size     int           // of the payload
@@ -39,13 +39,12 @@ type request struct {
 
 // ending is what is known when a request has ended.
 type ending struct {
-	tag              uint64
-	outcome          stream.Outcome
-	rejection        stream.RejectReason
-	text             string // of the error; made at once, since it is not ours
-	size             int    // of the response's payload
-	at               time.Time
-	duration, waited time.Duration
+	stream.End
+	outcome   stream.Outcome
+	rejection stream.RejectReason
+	text      string // of the error; made at once, since it is not ours
+	at        time.Time
+	because   string // why the span was made after the end; empty: it was sampled
 }
 
 type requestKey struct{}
@@ -69,7 +68,7 @@ func (r *request) Value(key any) any {
 // handler it was made.
 func requestOf(ctx context.Context, e *stream.Event) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
-	if r == nil || r == unrecorded || r.conn != e.Conn || r.packet.Channel != e.Packet.Channel {
+	if r == nil || r == unrecorded || r.conn != e.Conn.Info() || r.packet.Channel != e.Packet.Channel {
 		return nil
 	}
 	if e.Kind == stream.EventCallDone && r.kind == trace.SpanKindClient ||
@@ -128,7 +127,7 @@ func (r *request) start() trace.Span {
 func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	p := &r.packet
 	attrs = append(attrs,
-		keyConn.String(clean(r.conn.Name())), number(keyChannel, p.Channel), number(keyType, p.Type),
+		keyConn.String(clean(r.conn.Name)), number(keyChannel, p.Channel), number(keyType, p.Type),
 		keyRequestSize.Int(r.size),
 	)
 	if p.Flags != 0 {
@@ -150,24 +149,27 @@ func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 func (r *request) finish(e *stream.Event) {
 	r.mu.Lock()
 	r.ended = true
-	r.end = ending{
-		tag: e.Packet.Tag, outcome: e.Outcome, rejection: e.Rejection, size: e.Size,
-		at: e.Time, duration: e.Duration, waited: e.Waited,
-	}
+	r.end = ending{End: e.End(), outcome: e.Outcome, rejection: e.Rejection, at: e.Time}
 	if e.Err != nil {
 		r.end.text = clean(e.Err.Error())
 	}
 	span := r.span
 	r.mu.Unlock()
 	if span == nil {
-		if p := r.observer.provider; p.records {
-			r.record.request = r
-			p.export.OnEnd(&r.record)
-			return
-		}
-		span = r.start()
+		r.finishUnasked()
+		return
 	}
 	r.endSpan(span)
+}
+
+// finishUnasked hands on the span of a request for whose span nobody has asked.
+func (r *request) finishUnasked() {
+	if p := r.observer.provider; p.records {
+		r.record.request = r
+		p.export.OnEnd(&r.record)
+		return
+	}
+	r.endSpan(r.start())
 }
 
 // endSpan ends a span of the SDK.
@@ -176,8 +178,8 @@ func (r *request) endSpan(span trace.Span) {
 	if r.failed() {
 		span.SetStatus(codes.Error, r.end.description())
 	}
-	if name, at, attrs := r.stage(); name != "" {
-		span.AddEvent(name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
+	for _, stage := range r.stages(nil) {
+		span.AddEvent(stage.Name, trace.WithTimestamp(stage.Time), trace.WithAttributes(stage.Attributes...))
 	}
 	span.End(trace.WithTimestamp(r.end.at))
 }
@@ -186,11 +188,14 @@ func (r *request) endSpan(span trace.Span) {
 func (r *request) endAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	end := &r.end
 	attrs = append(attrs, keyOutcome.String(end.outcome.String()))
-	if end.tag != 0 && r.kind == trace.SpanKindClient {
-		attrs = append(attrs, number(keyTag, end.tag))
+	if end.because != "" {
+		attrs = append(attrs, keyBecause.String(end.because))
+	}
+	if end.Tag != 0 && r.kind == trace.SpanKindClient {
+		attrs = append(attrs, number(keyTag, end.Tag))
 	}
 	if end.outcome == stream.OutcomeOK {
-		return append(attrs, keyResponseSize.Int(end.size))
+		return append(attrs, keyResponseSize.Int(end.ResponseSize))
 	}
 	return append(attrs, keyErrorType.String(end.errorType()))
 }
@@ -201,20 +206,34 @@ func (r *request) failed() bool {
 	return r.end.outcome != stream.OutcomeOK && (r.kind == trace.SpanKindClient || r.end.ownFault())
 }
 
-// stage is when the request got on, with how long it waited until then; without a name
-// it never did.
-func (r *request) stage() (name string, at time.Time, attrs []attribute.KeyValue) {
+// stages appends when the request got on, as far as that is known.
+func (r *request) stages(list []sdktrace.Event) []sdktrace.Event {
 	end := &r.end
-	at = end.at.Add(end.waited - end.duration)
-	waited := keyWaited.Float64(end.waited.Seconds())
-	switch {
-	case end.outcome == stream.OutcomeRefused:
-		return "", at, nil
-	case r.kind == trace.SpanKindClient:
-		return eventQueued, at, []attribute.KeyValue{number(keyTag, end.tag), waited}
-	default:
-		return eventStarted, at, []attribute.KeyValue{waited}
+	if end.outcome == stream.OutcomeRefused {
+		return list
 	}
+	begun := end.at.Add(-end.Duration)
+	add := func(name string, after time.Duration, attrs ...attribute.KeyValue) {
+		list = append(list, sdktrace.Event{Name: name, Time: begun.Add(after), Attributes: attrs})
+	}
+	later := func(name string, after time.Duration) {
+		if after > 0 {
+			add(name, after)
+		}
+	}
+	waited := keyWaited.Float64(end.Waited.Seconds())
+	if r.kind == trace.SpanKindClient {
+		add(eventQueued, end.Waited, number(keyTag, end.Tag), waited)
+		later(eventWritten, end.Sent())
+		later(eventReceived, end.Answered)
+		return list
+	}
+	if end.rejection == stream.RejectNone || end.rejection > stream.RejectBusy {
+		add(eventStarted, end.Waited, waited)
+		later(eventHandled, end.Answered)
+	}
+	later(eventAnswerWritten, end.Sent())
+	return list
 }
 
 // errorType is the low-cardinality name of a failure.

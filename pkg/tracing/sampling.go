@@ -51,7 +51,7 @@ func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e
 	case !d.root:
 		d.traceID = parent.SpanContext().TraceID()
 	case kind == trace.SpanKindServer:
-		d.traceID = p.traceID(e.Conn, e.Packet.Channel, e.Packet.Tag)
+		d.traceID = p.traceID(e.Conn.Info(), stream.RoleServer, e.Packet.Channel, e.Packet.Tag)
 	case p.share != nil:
 		d.traceID = traceIDOf(rand.Uint64(), p.share.draw())
 	default:
@@ -135,14 +135,15 @@ func newSpanID() (id trace.SpanID) {
 	return id
 }
 
-// traceID is that of a request of a peer, as long as it has no parent: the same
-// whenever it is asked for, so that nobody has to keep it.
-func (p *Provider) traceID(conn *stream.Conn, channel, tag uint64) trace.TraceID {
-	return traceIDOf(traceHalf(&p.seeds[0], conn, channel, tag), traceHalf(&p.seeds[1], conn, channel, tag))
+// traceID is that of a request, as long as it has no parent: the same whenever it is asked
+// for, so that nobody has to keep it. Calls that are chosen when they begin have no tag
+// then, and another one.
+func (p *Provider) traceID(conn *stream.ConnInfo, role stream.Role, channel, tag uint64) trace.TraceID {
+	return traceIDOf(traceHalf(&p.seeds[0], conn, role, channel, tag), traceHalf(&p.seeds[1], conn, role, channel, tag))
 }
 
-func traceHalf(seed *[2]uint64, conn *stream.Conn, channel, tag uint64) uint64 {
-	return mixed(mixed(tag^seed[0], conn.ID()^0x9e3779b97f4a7c15)^channel, seed[1])
+func traceHalf(seed *[2]uint64, conn *stream.ConnInfo, role stream.Role, channel, tag uint64) uint64 {
+	return mixed(mixed(tag^seed[0], conn.ID^0x9e3779b97f4a7c15^uint64(role))^channel, seed[1])
 }
 
 // mixed is both halves of a product, in which each bit of either number has its part.

@@ -142,7 +142,7 @@ func TestUnsampledCostsNoSpan(t *testing.T) {
 
 func testUnsampledCostsNoSpan(t *testing.T, sampler sdktrace.Sampler) {
 	p, mem := mustProvider(t, ProviderOptions{Sampler: sampler})
-	observer := New(Options{Provider: p, Types: typeNames, Attributes: func(*stream.Conn) []attribute.KeyValue {
+	observer := New(Options{Provider: p, Types: typeNames, Attributes: func(*stream.ConnInfo) []attribute.KeyValue {
 		t.Error("attributes were asked for")
 		return nil
 	}})

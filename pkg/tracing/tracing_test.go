@@ -149,8 +149,8 @@ func eventNames(span tracetest.SpanStub) (names []string) {
 func TestSpanOnBothSides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, mem := mustProvider(t, ProviderOptions{})
-		observer := New(Options{Provider: p, Types: typeNames, Attributes: func(c *stream.Conn) []attribute.KeyValue {
-			if c.Name() != "client" {
+		observer := New(Options{Provider: p, Types: typeNames, Attributes: func(c *stream.ConnInfo) []attribute.KeyValue {
+			if c.Name != "client" {
 				return nil
 			}
 			return AddressAttributes(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7450}, &net.UnixAddr{Name: "/run/peer", Net: "unix"})

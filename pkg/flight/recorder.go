@@ -1,0 +1,343 @@
+package flight
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// Defaults of [Options].
+const (
+	DefaultRecords = 64 << 10
+	DefaultNotable = 512
+	DefaultSlow    = 250 * time.Millisecond
+)
+
+// RecordSize is how many bytes of memory a remembered request takes, beside its label.
+const RecordSize = 128
+
+// Options configure a [Recorder]. The zero value works.
+type Options struct {
+	// Records is how many requests are remembered in all, at RecordSize bytes each.
+	// Connections share them in groups, so that one alone has a part of them.
+	Records int
+	// Notable is how many notable requests are remembered for each reason: those that
+	// a rule has matched, those that failed, and those that were slow.
+	Notable int
+
+	// Slow is the time from which on a request is notable. Less than zero: none is.
+	Slow time.Duration
+	// SlowTypes are other times for some request types, likewise.
+	SlowTypes map[uint64]time.Duration
+
+	// Types are the names of request types. They are read once.
+	Types map[uint64]string
+
+	// TraceID returns the trace of a request that another observer follows
+	// ([stream.Event].Followed), and whether it is sampled; if not the trace is empty. It
+	// must not block.
+	TraceID func(context.Context) (traceID string, sampled bool)
+
+	// Notify is called with each request that becomes notable, and returns the trace that
+	// it is in, if there is one. It is called concurrently, must not block, and may not
+	// keep n.
+	Notify func(n *Notable) (traceID string)
+}
+
+// MaxNotable is how many requests become notable for each reason in a second, so that a
+// flood of failures costs no more than that. Further ones are counted (Stats.Suppressed),
+// and remembered like all others.
+const MaxNotable = 1000
+
+// Recorder remembers requests. One recorder serves any number of connections. Its
+// methods may be called concurrently.
+type Recorder struct {
+	opts   Options // frozen
+	shards []shard
+	low    [64]time.Duration // from which on types below are slow
+	others map[uint64]time.Duration
+	least  time.Duration // of all of these
+
+	notables notables
+
+	watching atomic.Pointer[watching] // nil: nobody does
+
+	mu       sync.Mutex // guards all below; held for short work on them only
+	conns    map[*stream.Conn]struct{}
+	lastRule uint64
+}
+
+var _ stream.EndObserver = (*Recorder)(nil)
+
+// New makes a recorder, with all its memory. The error names what is wrong in the
+// options.
+func New(o Options) (*Recorder, error) {
+	for _, n := range []struct {
+		name  string
+		value *int
+		def   int
+	}{{"Records", &o.Records, DefaultRecords}, {"Notable", &o.Notable, DefaultNotable}} {
+		if *n.value < 0 {
+			return nil, fmt.Errorf("flight: Options.%s is %d, want 0 for the default or more", n.name, *n.value)
+		}
+		if *n.value == 0 {
+			*n.value = n.def
+		}
+	}
+	if o.Slow == 0 {
+		o.Slow = DefaultSlow
+	}
+	o.Types = maps.Clone(o.Types)
+	r := &Recorder{
+		opts: o, others: maps.Clone(o.SlowTypes),
+		conns: make(map[*stream.Conn]struct{}),
+	}
+	r.setSlow()
+	r.notables.init(o.Notable)
+	n := min(shardsFor(runtime.GOMAXPROCS(0)), o.Records)
+	r.shards = make([]shard, n)
+	for i := range r.shards {
+		r.shards[i].ring = make([]record, (o.Records+n-1)/n)
+	}
+	return r, nil
+}
+
+// shardsFor is how many shards serve some processors.
+func shardsFor(processors int) int { return max(4, 2*processors) }
+
+// setSlow makes the tables of thresholds.
+func (r *Recorder) setSlow() {
+	none := func(d time.Duration) time.Duration {
+		if d <= 0 {
+			return math.MaxInt64
+		}
+		return d
+	}
+	r.opts.Slow = none(r.opts.Slow)
+	for i := range r.low {
+		r.low[i] = r.opts.Slow
+	}
+	r.least = r.opts.Slow
+	for typ, d := range r.others {
+		d = none(d)
+		r.others[typ] = d
+		if typ < uint64(len(r.low)) {
+			r.low[typ] = d
+		}
+		r.least = min(r.least, d)
+	}
+}
+
+// slow says whether a request that has ended was slow.
+func (r *Recorder) slow(e *stream.End) bool {
+	return e.Duration >= r.least && e.Duration >= r.slowFrom(e.Type)
+}
+
+// slowFrom is the time from which on a type is slow.
+func (r *Recorder) slowFrom(typ uint64) time.Duration {
+	if typ < uint64(len(r.low)) {
+		return r.low[typ]
+	}
+	if d, known := r.others[typ]; known {
+		return d
+	}
+	return r.opts.Slow
+}
+
+func (r *Recorder) shardOf(c *stream.ConnInfo) *shard {
+	return &r.shards[c.ID%uint64(len(r.shards))]
+}
+
+// Events are the ends of requests, which come in lists where they were answered ok, and
+// those of connections.
+func (r *Recorder) Events() stream.EventSet {
+	return stream.Events(
+		stream.EventCallDone, stream.EventRequestDone, stream.EventRequestRejected,
+		stream.EventSlowWrite, stream.EventConnOpened, stream.EventConnClosed,
+	)
+}
+
+// Begin is not called: no begin event is asked for.
+func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
+
+// ObserveEnds remembers requests that were answered ok.
+func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
+	conn := c.Info()
+	some := r.watching.Load() != nil // of them have to be looked at once more
+	s := r.shardOf(conn)
+	s.mu.Lock()
+	for i := range ends {
+		rec := s.put()
+		rec.End, rec.conn = ends[i], conn
+		rec.role, rec.outcome, rec.rejection = role, stream.OutcomeOK, stream.RejectNone
+		rec.notable = r.slow(&rec.End)
+		some = some || rec.notable
+	}
+	s.mu.Unlock()
+	if some {
+		for i := range ends {
+			r.consider(&record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: r.slow(&ends[i])}, nil, "")
+		}
+	}
+}
+
+// Observe remembers one request, and which connections are open.
+func (r *Recorder) Observe(ctx context.Context, e *stream.Event) {
+	switch e.Kind {
+	case stream.EventConnOpened:
+		r.mu.Lock()
+		r.conns[e.Conn] = struct{}{}
+		r.mu.Unlock()
+	case stream.EventConnClosed:
+		r.mu.Lock()
+		delete(r.conns, e.Conn)
+		r.mu.Unlock()
+	case stream.EventSlowWrite:
+		r.slowWrite(e)
+	default:
+		r.ended(ctx, e)
+	}
+}
+
+func (r *Recorder) ended(ctx context.Context, e *stream.Event) {
+	rec := record{
+		End: e.End(), conn: e.Conn.Info(), role: stream.RoleServer,
+		outcome: e.Outcome, rejection: e.Rejection,
+	}
+	if e.Kind == stream.EventCallDone {
+		rec.role = stream.RoleClient
+	}
+	rec.notable = rec.outcome != stream.OutcomeOK || r.slow(&rec.End)
+	s := r.shardOf(rec.conn)
+	s.mu.Lock()
+	*s.put() = rec
+	s.mu.Unlock()
+	if rec.notable || r.watching.Load() != nil {
+		traceID := ""
+		if e.Followed && r.opts.TraceID != nil {
+			traceID, _ = r.opts.TraceID(ctx)
+		}
+		r.consider(&rec, e.Err, traceID)
+	}
+}
+
+// slowWrite looks for requests that were quick until their responses had to wait for
+// the stream.
+func (r *Recorder) slowWrite(e *stream.Event) {
+	if e.Duration < r.least {
+		return
+	}
+	conn := e.Conn.Info()
+	s := r.shardOf(conn)
+	var found []record
+	s.mu.Lock()
+	for i := range s.ring {
+		rec := &s.ring[i]
+		if rec.conn == conn && rec.role == stream.RoleServer && !rec.notable && rec.Sent() >= r.slowFrom(rec.Type) {
+			rec.notable = true
+			found = append(found, *rec)
+		}
+	}
+	s.mu.Unlock()
+	for i := range found {
+		r.keep(&Notable{rec: &found[i], slow: true})
+	}
+}
+
+// InFlight lists the requests of all open connections that have no answer yet, the oldest
+// first, as far as they match. It does not block.
+func (r *Recorder) InFlight(m *Match) []Request {
+	r.mu.Lock()
+	conns := slices.Collect(maps.Keys(r.conns))
+	r.mu.Unlock()
+	var list []Request
+	now := time.Now()
+	for _, c := range conns {
+		info := c.Info()
+		if !m.conn(info) {
+			continue
+		}
+		for _, o := range c.OpenRequests() {
+			if m.open(&o, now) {
+				list = append(list, openRequest(info, &o, now, r.opts.Types))
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Request) int { return a.Started.Compare(b.Started) })
+	return list
+}
+
+func openRequest(conn *stream.ConnInfo, o *stream.OpenRequest, now time.Time, types map[uint64]string) Request {
+	q := Request{
+		Conn: conn.Name, Peer: conn.Peer.Address, Identity: conn.Peer.Identity,
+		Channel: o.Channel, Tag: o.Tag, Type: o.Type, Method: types[o.Type], Label: o.Label, Flags: o.Flags,
+		Role: o.Role.String(), State: o.State.String(), Outcome: stream.OutcomePending.String(),
+		Started: o.Begun, RequestBytes: o.Size,
+	}
+	if !o.Begun.IsZero() {
+		q.DurationUS = max(0, now.Sub(o.Begun)).Microseconds()
+	}
+	q.setStages(openPoints(o))
+	return q
+}
+
+// Recent lists requests that have ended, the latest first, as far as they match and are
+// still remembered: no more than most of them.
+func (r *Recorder) Recent(m *Match, most int) []Request {
+	var found []record
+	for i := range r.shards {
+		n := 0
+		r.shards[i].each(func(rec *record) bool {
+			if n < most && m.record(rec) {
+				found = append(found, *rec)
+				n++
+			}
+			return n < most
+		})
+	}
+	return r.shown(found, most)
+}
+
+// shown makes the latest of some records requests.
+func (r *Recorder) shown(found []record, most int) []Request {
+	list := make([]Request, 0, len(found))
+	for i := range found {
+		list = append(list, found[i].request(r.opts.Types))
+	}
+	slices.SortStableFunc(list, latest)
+	return list[:min(most, len(list))]
+}
+
+// latest orders by the ends of requests.
+func latest(a, b Request) int { return b.ended().Compare(a.ended()) }
+
+func (q *Request) ended() time.Time {
+	return q.Started.Add(time.Duration(q.DurationUS) * time.Microsecond)
+}
+
+// Stats are counters of a recorder.
+type Stats struct {
+	Recorded   uint64 // requests
+	Notable    uint64 // of them
+	Suppressed uint64 // of these: more than MaxNotable in a second
+}
+
+// Stats returns the counters.
+func (r *Recorder) Stats() Stats {
+	st := Stats{Suppressed: r.notables.suppressed.Load(), Notable: r.notables.total.Load()}
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		st.Recorded += s.next
+		s.mu.Unlock()
+	}
+	return st
+}

@@ -1,0 +1,58 @@
+package tracing
+
+import (
+	"context"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
+)
+
+// Ended is a request that was not sampled when it began, and turned out to be worth a
+// span when it had ended.
+type Ended struct {
+	Conn      *stream.ConnInfo
+	Role      stream.Role // of this side
+	End       stream.End
+	Outcome   stream.Outcome
+	Rejection stream.RejectReason // of this side
+	Err       error
+	Because   string // why; an attribute of the span
+}
+
+// Export makes a span of a request that has ended, with its true times, whatever the
+// sampler says, and exports it like any other. It returns the trace: the one that the
+// handler of the request found in its context, too; empty if no spans are exported, or
+// by somebody else's provider. It may be called concurrently and does not block.
+func (t *Observer) Export(e Ended) (traceID string) {
+	p := t.provider
+	if p == nil || !p.Enabled() {
+		return ""
+	}
+	r := &request{
+		Context: context.Background(), observer: t, method: t.method(e.End.Type), kind: trace.SpanKindClient,
+		begun: e.End.Begun(), conn: e.Conn, label: e.End.Label, size: e.End.RequestSize, ended: true,
+		packet: stream.Packet{
+			Kind: stream.KindRequest, Channel: e.End.Channel, Tag: e.End.Tag, Flags: e.End.Flags, Type: e.End.Type,
+		},
+		decided: decision{
+			traceID: p.traceID(e.Conn, e.Role, e.End.Channel, e.End.Tag), spanID: newSpanID(), root: true,
+			result: sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample},
+		},
+	}
+	r.decision = &r.decided
+	if e.Role == stream.RoleServer {
+		r.kind = trace.SpanKindServer
+		r.decided.spanID = (&unsampled{traceID: r.decided.traceID}).SpanContext().SpanID() // that its handler has seen
+	}
+	if t.attributes != nil {
+		r.further = t.attributes(e.Conn)
+	}
+	r.end = ending{End: e.End, outcome: e.Outcome, rejection: e.Rejection, at: r.begun.Add(e.End.Duration), because: e.Because}
+	if e.Err != nil {
+		r.end.text = clean(e.Err.Error())
+	}
+	r.finishUnasked()
+	return r.decided.traceID.String()
+}
