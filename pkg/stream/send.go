@@ -88,7 +88,7 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	room := maxHeaderBytes + len(p.Payload)
 	if o.pending.buf == nil {
 		o.pending.buf = newBuffer(c.roomFor(room))
-		if c.watch.Load().wants&ofEnds != 0 {
+		if c.watch.Load().wants&(ofEnds|1<<EventSlowWrite) != 0 {
 			o.pending.sent = o.marks.next()
 		}
 	}

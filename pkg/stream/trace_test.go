@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -131,6 +132,16 @@ func TestEveryKindOfEvent(t *testing.T) {
 		p.to.Close()
 		<-c.Received()
 		_ = c.Shutdown(deadline(t))
+	})
+	bubble(t, "a write is slow", func(t *testing.T) {
+		near, far := net.Pipe()
+		c := mustConn(t, slowWriter{near, slowWrite}, Options{Observer: rec})
+		p := mustConn(t, far, Options{})
+		_, _ = c.Call(t.Context(), Request{}) // it is not served
+		c.Close()
+		p.Close()
+		near.Close()
+		far.Close()
 	})
 	t.Run("a socket is full", func(t *testing.T) {
 		near, far := sockets(t, "unix")
