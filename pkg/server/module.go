@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/http/pprof"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/logging"
+	"github.com/pktsvc/pktsvc/pkg/metrics"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -86,6 +88,7 @@ type pagesParams struct {
 	Logging  *logging.Observer
 	Recent   *logging.Recent
 	Recorder *flight.Recorder
+	Metrics  *metrics.Observer
 	Services services
 }
 
@@ -112,7 +115,7 @@ func newClientPages(in pagesParams) pages {
 }
 
 func (in pagesParams) shared() pages {
-	metrics := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
+	page := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		Registry:            in.Registry,
 		MaxRequestsInFlight: 10,
@@ -120,10 +123,11 @@ func (in pagesParams) shared() pages {
 	}))
 	types := in.Services.names()
 	return pages{
+		{path: "/statz", about: "totals of requests and connections, for tools", serve: stats{in.Metrics, time.Now()}},
 		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, types}},
 		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, types}},
 		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, types}},
-		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metrics, open: true},
+		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: page, open: true},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/logz", about: "the last log lines (?level= conn= tag= trace_id= text= limit=)", serve: logLister{in.Recent}},
 		{path: "/log/level", about: "log level; PUT level=debug changes it", serve: in.Level},

@@ -236,3 +236,33 @@ func TestSlowTypes(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// /statz has what happened, by type.
+func TestStatz(t *testing.T) {
+	r := start(t, nil)
+	conn := r.connect(t)
+	for range 3 {
+		echo(t, conn, "x")
+	}
+	var got struct {
+		Connections     int
+		PacketsReceived uint64 `json:"packets_received"`
+		Requests        []struct {
+			Type, Role string
+			Outcomes   map[string]uint64
+			SumUS      int64 `json:"sum_us"`
+			Buckets    [][2]float64
+		}
+	}
+	r.getJSON(t, "/statz", &got)
+	if got.Connections != 1 || got.PacketsReceived != 3 || len(got.Requests) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	one, n := got.Requests[0], 0.0
+	for _, b := range one.Buckets {
+		n += b[1]
+	}
+	if one.Type != "Echo" || one.Role != "server" || one.Outcomes["ok"] != 3 || n != 3 {
+		t.Errorf("%+v", one)
+	}
+}
