@@ -21,8 +21,9 @@ Streams may be of any size; one packet is held at a time.
 With --json there is one object for each packet, with offset, size, kind
 (request, response, eof, erq, or end: a malformed request that a receiver takes
 as the end), channel, tag, flags (of a response without the ok bit), type
-(requests only), ok (responses only) and payload_hex. Numbers are exact, up to
-2^64-1. 'pktsvc encode' makes the same bytes of them again.
+(requests only), ok (responses only), extension (only of packets by which peers
+of this kind tell each other more: hello, metadata, cancel, ping, credit, going_away,
+times, or answer) and payload_hex. Numbers are exact, up to 2^64-1. 'pktsvc encode' makes the same bytes of them again.
 
 Exit codes: 0 all is listed, 1 malformed input: all packets before it are listed,
 the offset and the cause are on standard error; 2 wrong usage.`,

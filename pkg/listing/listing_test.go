@@ -289,3 +289,22 @@ func (r *repeat) Read(b []byte) (int, error) {
 type counter struct{ n int }
 
 func (c *counter) Write(b []byte) (int, error) { c.n += len(b); return len(b), nil }
+
+// Packets of the extension have a name, which changes nothing of their bytes.
+func TestExtensionHasAName(t *testing.T) {
+	const hexes = "1102037001013f8288000102030405060708" + "070603700300a467" + "0403037063" + "03020570"
+	wire := unhex(t, hexes)
+	var out, back bytes.Buffer
+	if err := listing.Write(&out, stream.NewDecoder(bytes.NewReader(wire)), listing.JSON); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, want := range []string{`"extension":"hello"`, `"extension":"cancel"`, "", `"extension":"answer"`} {
+		if has := strings.Contains(lines[i], `"extension"`); has != (want != "") || !strings.Contains(lines[i], want) {
+			t.Errorf("%s: want %q", lines[i], want)
+		}
+	}
+	if err := listing.Encode(&back, listing.NewReader(&out, 0)); err != nil || back.String() != string(wire) {
+		t.Errorf("%x (%v)", back.Bytes(), err)
+	}
+}

@@ -83,7 +83,7 @@ func Encode(w io.Writer, r *Reader) error {
 
 // Parse makes the packet of one JSON line. The keys kind and, but for eof and
 // erq, tag must be there, of a request type, of a response ok; channel, flags and
-// payload_hex may be left out for 0, 0 and nothing; offset and size are ignored.
+// payload_hex may be left out for 0, 0 and nothing; offset, size and extension are ignored.
 // Any other key is an error, as is a key that the kind of packet does not have.
 func Parse(line []byte) (stream.Packet, error) {
 	var f fields
@@ -100,6 +100,7 @@ type fields struct {
 	ok                        *bool
 	payload                   []byte
 	offset, size, payloadSeen bool
+	extension                 bool
 }
 
 // read goes through the object key by key, since encoding/json would accept keys
@@ -144,6 +145,8 @@ var errTwice = errors.New("the key is there twice")
 func (f *fields) set(key string, raw json.RawMessage) (err error) {
 	var twice bool
 	switch key {
+	case "extension":
+		twice, f.extension = f.extension, true
 	case "offset":
 		twice, f.offset = f.offset, true
 	case "size":

@@ -81,9 +81,29 @@ func JSON(dst []byte, e *Entry) []byte {
 		dst = append(dst, `,"ok":`...)
 		dst = strconv.AppendBool(dst, p.OK)
 	}
+	if name := extension(p); name != "" {
+		dst = append(dst, `,"extension":"`...)
+		dst = append(dst, name...)
+		dst = append(dst, '"')
+	}
 	dst = append(dst, `,"payload_hex":"`...)
 	dst = hex.AppendEncode(dst, p.Payload)
 	return append(dst, "\"}\n"...)
+}
+
+// extension is what a packet of the extension is called: the kind of message, or answer;
+// empty for all others.
+func extension(p *stream.Packet) string {
+	switch {
+	case p.Channel != stream.ControlChannel:
+	case p.Kind == stream.KindResponse:
+		return "answer"
+	default:
+		if m, err := stream.ParseMessage(p); err == nil {
+			return m.Kind.String()
+		}
+	}
+	return ""
 }
 
 // shownBytes is how much of a payload Text shows.
@@ -100,6 +120,9 @@ func Text(dst []byte, e *Entry) []byte {
 		dst = fmt.Appendf(dst, " type=%d", p.Type)
 	case stream.KindResponse:
 		dst = fmt.Appendf(dst, " ok=%t", p.OK)
+	}
+	if name := extension(p); name != "" {
+		dst = fmt.Appendf(dst, " extension=%s", name)
 	}
 	if p.Flags != 0 {
 		dst = fmt.Appendf(dst, " flags=%#x", p.Flags)

@@ -19,13 +19,13 @@ const rejectionBacklog = 64 * DefaultMaxInFlight
 // be able to send it to get on. (So two peers never wait for each other: what fills
 // one is in flight at the other.)
 // mu is held, but not while waiting.
-func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReason, text string) {
+func (c *Conn) admit(p *Packet, weight int, forbidden error) (ch *channel, reason RejectReason, text string) {
 	for {
 		ch = c.channel(p.Channel)
 		d := &c.dispatch
 		backlog := c.out.rejections() > rejectionBacklog
 		full := d.active >= c.opts.MaxQueued+c.opts.MaxHandlers ||
-			(d.active > 0 && d.bytes+len(p.Payload) > c.opts.MaxQueuedBytes)
+			(d.active > 0 && d.bytes+weight > c.opts.MaxQueuedBytes)
 		switch {
 		case c.life.eofQueued || c.life.dead:
 			return nil, RejectRequestsEnded, textCancelled // dropped by the caller
@@ -42,7 +42,7 @@ func (c *Conn) admit(p *Packet, forbidden error) (ch *channel, reason RejectReas
 			return nil, RejectForbidden, "forbidden: " + forbidden.Error()
 		case ch.serving.get(p.Tag) != nil:
 			return nil, RejectTagInUse, fmt.Sprintf("channel %d: tag already in use: %d", p.Channel, p.Tag)
-		case !full && (c.in.skip > 0 || !c.opts.Budget.take(inboundMemory(p))):
+		case !full && (c.in.skip > 0 || !c.opts.Budget.take(inboundMemory(weight))):
 			return nil, RejectBusy, "busy: the memory of all connections is used up, try again later"
 		case !full:
 			return ch, RejectNone, ""
@@ -86,6 +86,7 @@ func (c *Conn) pause() {
 		c.observe(c.base, &Event{Kind: EventResumed, Duration: time.Since(begun)})
 	}
 	c.mu.Lock()
+	c.in.reads.Add(1) // the peer is not judged by what was not read
 	c.dispatch.paused = false
 }
 

@@ -25,6 +25,7 @@ type Call struct {
 
 	followers followers
 	listed    bool // its end has been shown in a list
+	remote    remote
 
 	buf []byte // the caller's buffer, the engine's until the call ends
 
@@ -86,7 +87,7 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 
 func (call *Call) event(kind EventKind) *Event {
 	e := newEvent(kind, call.size, call.followers)
-	e.Label, e.begun, e.sent = call.label, call.begun, call.sent
+	e.Label, e.begun, e.sent, e.remote = call.label, call.begun, call.sent, call.remote
 	e.Packet.Channel, e.Packet.Tag, e.Packet.Flags, e.Packet.Type = call.channel, call.tag, call.flags, call.typ
 	return e
 }

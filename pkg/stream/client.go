@@ -114,6 +114,9 @@ func NewClient(dial Dial, o ClientOptions) (*Client, error) {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+	if o.Conn.Extension == ExtensionDefault {
+		o.Conn.Extension = ExtensionAsk
+	}
 	c := &Client{dial: dial, opts: o, conns: make(map[*Conn]*connUse)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -239,5 +242,5 @@ func (c *Conn) usable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.life
-	return !l.ending && !l.halfClosing && !l.requestsEnded && !l.receiveEnded && !l.dead
+	return !l.ending && !l.halfClosing && !l.requestsEnded && !l.receiveEnded && !l.dead && !c.ext.peerStopped
 }

@@ -17,7 +17,7 @@ type dialling struct {
 // connect returns the current connection, held if that is wanted, and makes one
 // if there is none. It may have been lost again when it is returned.
 func (c *Client) connect(ctx context.Context, req *Request, hold bool) (*Conn, *connUse, error) {
-	if conn := c.current.Load(); conn != nil && !hold && conn.usable() {
+	if conn := c.current.Load(); conn != nil && !hold && conn.usable() && !conn.PeerGoingAway() {
 		return conn, nil, nil
 	}
 	c.mu.Lock()
@@ -30,6 +30,12 @@ func (c *Client) connect(ctx context.Context, req *Request, hold bool) (*Conn, *
 			use := c.conns[conn]
 			if hold {
 				use.holds++
+			}
+			if conn.PeerGoingAway() && c.dialling == nil {
+				// It still serves, and is used until there is another one.
+				d := &dialling{done: make(chan struct{})}
+				c.dialling = d
+				c.keeper.Go(func() { c.connectAgain(d) })
 			}
 			c.mu.Unlock()
 			return conn, use, nil

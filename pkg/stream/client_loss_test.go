@@ -12,6 +12,14 @@ import (
 	"time"
 )
 
+// takeRequest reads a client's hello, and the request behind it.
+func takeRequest(far net.Conn) error {
+	d := NewDecoder(far)
+	_, _, _ = d.Decode() // the next one fails, too
+	_, _, err := d.Decode()
+	return err
+}
+
 // What becomes of a call whose connection is lost: only what was never sent, or
 // may be repeated, goes out again.
 func TestClientRepeats(t *testing.T) {
@@ -24,7 +32,7 @@ func TestClientRepeats(t *testing.T) {
 				return nil
 			}
 			go func() {
-				if _, _, err := NewDecoder(far).Decode(); err == nil {
+				if takeRequest(far) == nil {
 					took.Add(1)
 				}
 				far.Close()
@@ -98,7 +106,7 @@ func TestClientRemembersThatARequestWasSent(t *testing.T) {
 						return errors.New("nobody listens")
 					}
 					go func() {
-						_, _, _ = NewDecoder(far).Decode()
+						_ = takeRequest(far)
 						far.Close()
 					}()
 					return nil

@@ -35,6 +35,7 @@ type Conn struct {
 
 	callPool sync.Pool
 
+	ext   extension
 	in    input // owned by the reader
 	role  role
 	ended atomic.Bool // life.dead, for those without mu
@@ -64,8 +65,10 @@ type channel struct {
 	mux     *Mux    // handler, if it is one
 	own     *pace   // of a handler that is none
 	nextTag uint64
-	calls   tagTable[Call]    // this side's requests
-	serving tagTable[inbound] // the peer's accepted requests
+	// lastServed is the highest tag of a request that was accepted.
+	lastServed uint64
+	calls      tagTable[Call]    // this side's requests
+	serving    tagTable[inbound] // the peer's accepted requests
 }
 
 func (ch *channel) init(c *Conn, number uint64, h Handler) {
@@ -105,7 +108,7 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		opts:     o,
-		info:     &ConnInfo{ID: rand.Uint64(), Name: o.Name, Peer: o.Peer, Opened: time.Now()},
+		info:     &ConnInfo{ID: rand.Uint64() | 1, Name: o.Name, Peer: o.Peer, Opened: time.Now()},
 		tr:       newTransport(s),
 		received: make(chan struct{}),
 		done:     make(chan struct{}),
@@ -132,6 +135,10 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 		c.observe(c.base, &Event{Kind: EventConnOpened})
 	}
 	c.startTimers()
+	c.ext.offered, c.ext.nextTag = o.offer(), firstTag
+	if o.Extension == ExtensionAsk {
+		c.sayHello()
+	}
 	go c.receive()
 	return c, nil
 }
@@ -201,6 +208,7 @@ func (c *Conn) Stats() Stats {
 	s.BytesSent = c.out.written
 	s.Receiving = int(c.in.partial.Load())
 	s.Paused = c.dispatch.paused
+	s.RoundTrip = c.ext.ping.roundTrip
 	return s
 }
 

@@ -43,11 +43,17 @@ type inbound struct {
 	handler         Handler
 	pace            *pace // of the handler
 	payload         *buffer
-	memory          int             // taken of the budget
-	begun           moment          // when it had come, if somebody observes
-	waited          atomic.Int64    // time.Duration
-	answered        moment          // when its handler had ended, if that was looked at
-	sent            *mark           // of its response; nil: nobody wants to know
+	weight          int          // bytes that are counted of MaxQueuedBytes
+	memory          int          // taken of the budget
+	begun           moment       // when it had come, if somebody observes
+	waited          atomic.Int64 // time.Duration
+	answered        moment       // when its handler had ended, if that was looked at
+	sent            *mark        // of its response; nil: nobody wants to know
+	scope           *scope       // identity, for its context
+	deadline        time.Time
+	givenUp         bool            // by its caller; guarded by mu
+	ending          context.Context // guarded by mu; see scope.ending
+	end             func(error)     // likewise
 	ctx             context.Context // of the handler and of events
 	followers       followers
 
@@ -72,7 +78,7 @@ func (in *inbound) event(kind EventKind) *Event {
 }
 
 // inboundMemory is what a request is counted with while it is in flight.
-func inboundMemory(p *Packet) int { return requestMemory + bufferCap(len(p.Payload)) }
+func inboundMemory(weight int) int { return requestMemory + bufferCap(weight) }
 
 // letGo gives the request's memory back, and itself.
 func (in *inbound) letGo() {
@@ -121,6 +127,13 @@ func (in *input) dropAside() {
 // one, or rejected. It runs on the reader, and reports whether its goroutine still is
 // the reader then.
 func (c *Conn) accept(p *Packet) (stays bool) {
+	var carried *Metadata
+	if m := c.in.carried; m != nil {
+		c.in.carried = nil
+		if m.Channel == p.Channel && m.Tag == p.Tag {
+			carried = m
+		}
+	}
 	forbidden := c.authorized(p)
 	c.mu.Lock()
 	if c.out.rejections() > uncountedSend && c.opts.Budget.scarce() {
@@ -128,7 +141,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		c.end(ReasonOverload, ErrOverload)
 		c.mu.Lock()
 	}
-	ch, reason, text := c.admit(p, forbidden)
+	ch, reason, text := c.admit(p, len(p.Payload)+carried.size(), forbidden)
 	c.stats.RequestsReceived++
 	if c.life.eofQueued || c.life.dead {
 		c.mu.Unlock()
@@ -156,12 +169,15 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	}
 	in := c.in.newInbound()
 	in.conn, in.channel, in.tag, in.typ, in.flags = c, ch, p.Tag, p.Type, p.Flags
-	in.size, in.memory, in.queued = len(p.Payload), inboundMemory(p), true
+	in.size, in.queued = len(p.Payload), true
+	in.weight = in.size + carried.size()
+	in.memory = inboundMemory(in.weight)
 	in.handler, in.pace = ch.route(p.Type)
 	in.begun = c.in.at
 	ch.serving.put(p.Tag, in)
 	c.dispatch.active++
-	c.dispatch.bytes += in.size
+	c.dispatch.bytes += in.weight
+	ch.lastServed = max(ch.lastServed, p.Tag)
 	start := c.start(in)
 	room := c.sendRoom() // an answer must not wait on the reader
 	c.mu.Unlock()
@@ -173,9 +189,18 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	quick := start && room && c.role.mayRun(in.pace)
 	s := c.in.scopes.next(ch, p, c.role.nextTurn(), quick)
 	in.ctx = s
+	asked, asking := c.base, (*requestContext)(nil) // for observers
+	if carried != nil {
+		asking = in.carry(s, carried)
+		asked = asking
+	}
+	in.scope = s
 	w := c.watch.Load()
-	if chosen, shown := w.choose(c.base, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
-		c.showAccepted(w, in, s, p.Payload, chosen)
+	if chosen, shown := w.choose(asked, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
+		c.showAccepted(w, in, asking, p.Payload, chosen)
+	}
+	if asking != nil {
+		asking.begun = true
 	}
 	if quick {
 		return c.serveQuick(in)
@@ -193,13 +218,27 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	return true
 }
 
-// showAccepted shows the beginning of a request.
-func (c *Conn) showAccepted(w *watch, in *inbound, s *scope, payload []byte, chosen followers) {
+// carry gives the request what has travelled with it.
+func (in *inbound) carry(s *scope, m *Metadata) *requestContext {
+	r := &requestContext{scope: s, metadata: m}
+	if m.Timeout > 0 {
+		r.deadline = time.Now().Add(m.Timeout)
+		in.deadline = r.deadline
+	}
+	in.ctx = r
+	return r
+}
+
+// showAccepted shows the beginning of a request. asking is its context, nil if it is the
+// scope alone.
+func (c *Conn) showAccepted(w *watch, in *inbound, asking *requestContext, payload []byte, chosen followers) {
 	e := in.event(EventRequestBegin)
 	e.Time, e.Packet.Payload = in.begun.time(), payload
-	b := &beginContext{scope: s}
-	in.ctx, in.followers = c.begin(b, w, e, chosen)
-	b.begun = true
+	if asking == nil {
+		asking = &requestContext{scope: in.scope}
+	}
+	in.ctx, in.followers = c.begin(asking, w, e, chosen)
+	asking.begun = true
 }
 
 // start takes one of the handlers' places for a request, if there is one. What is
@@ -234,7 +273,11 @@ func (c *Conn) serve(in *inbound) {
 			started = now()
 			in.waited.Store(int64(in.begun.until(started)))
 		}
-		resp, err := c.invoke(in)
+		var resp Response
+		err := c.abandoned(in)
+		if err == nil {
+			resp, err = c.invoke(in)
+		}
 		if started != 0 {
 			in.answered = now()
 		}
@@ -291,6 +334,12 @@ func (c *Conn) response(p *Packet, in *inbound, resp *Response, err error) (Reje
 	reason := RejectNone
 	if err != nil {
 		p.OK = false
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errGivenUp) || errors.Is(err, errTooLate) {
+			if gone := in.conn.abandoned(in); gone != nil {
+				p.Flags, p.Payload = 0, []byte(gone.Error())
+				return RejectCancelled, gone
+			}
+		}
 		if reason = p.failed(err); reason != RejectDeclined {
 			return reason, err
 		}
@@ -346,6 +395,7 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 		if inline {
 			c.out.holding = true
 		}
+		c.tellTimes(in)
 		flush = c.queuePacket(&p)
 		in.sent = c.out.pending.sent
 		c.stats.ResponsesSent++
@@ -353,7 +403,8 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	in.channel.serving.take(in.tag)
 	c.dispatch.active--
 	c.dispatch.stuck = 0
-	c.dispatch.bytes -= in.size
+	c.dispatch.bytes -= in.weight
+	end := in.end
 	if c.dispatch.running <= c.opts.MaxHandlers { // else it was a quick one above the limit
 		next = c.dispatch.waiting.pop()
 	}
@@ -369,6 +420,10 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 
 	if resume {
 		c.resumeReading()
+	}
+	if end != nil {
+		c.ext.endings.Add(-1)
+		end(errAnswered)
 	}
 	c.reportDone(in, &p, at, reason, err, lost, inline)
 	c.observeControls()

@@ -31,8 +31,28 @@ type End struct {
 
 	RequestSize, ResponseSize int // bytes of the payloads
 
-	begun moment
-	sent  *mark
+	begun  moment
+	sent   *mark
+	remote remote
+}
+
+// remote are times of the peer, in microseconds and one more, up to an hour; 0: not known.
+type remote struct{ queued, handled uint32 }
+
+func remoteOf(t *Times) remote {
+	one := func(d time.Duration) uint32 { return uint32(min(micros(d)+1, 1<<32-1)) }
+	return remote{one(t.Queued), one(t.Handled)}
+}
+
+// Remote is how long the peer let a call wait for a handler, and how long that took, as
+// far as the peer has told ([FeatureTimes]). The rest of the time from Sent to Answered was
+// spent on the way.
+func (e *End) Remote() (queued, handled time.Duration, known bool) {
+	r := e.remote
+	if r.queued == 0 || r.handled == 0 {
+		return 0, 0, false
+	}
+	return time.Duration(r.queued-1) * time.Microsecond, time.Duration(r.handled-1) * time.Microsecond, true
 }
 
 // Begun is when the request had been read, or the call submitted; the zero time where
@@ -57,7 +77,7 @@ func (e *End) Event(c *Conn, role Role) *Event {
 		Kind: kind, Time: e.Ended(), Conn: c, Label: e.Label, Outcome: OutcomeOK,
 		Packet:   Packet{Kind: KindRequest, Channel: e.Channel, Tag: e.Tag, Flags: e.Flags, Type: e.Type},
 		Duration: e.Duration, Waited: e.Waited, Answered: e.Answered, Size: e.ResponseSize,
-		payload: e.RequestSize, begun: e.begun, sent: e.sent,
+		payload: e.RequestSize, begun: e.begun, sent: e.sent, remote: e.remote,
 	}
 }
 
@@ -68,7 +88,7 @@ func (e *Event) End() End {
 		Channel: e.Packet.Channel, Tag: e.Packet.Tag, Type: e.Packet.Type, Flags: e.Packet.Flags, Label: e.Label,
 		Duration: e.Duration, Waited: e.Waited, Answered: e.Answered,
 		RequestSize: max(e.payload, len(e.Packet.Payload)), ResponseSize: e.Size,
-		begun: e.begun, sent: e.sent,
+		begun: e.begun, sent: e.sent, remote: e.remote,
 	}
 }
 
@@ -127,7 +147,7 @@ func (c *Conn) listAnswers(list []arrival) {
 		e := l.next()
 		e.Channel, e.Tag, e.Type, e.Flags = call.channel, call.tag, call.typ, call.flags
 		e.Label, e.RequestSize, e.ResponseSize = call.label, call.size, len(a.packet.Payload)
-		e.begun, e.Waited, e.sent = call.begun, call.waited, call.sent
+		e.begun, e.Waited, e.sent, e.remote = call.begun, call.waited, call.sent, call.remote
 		e.Duration, e.Answered = call.begun.until(at), call.begun.until(c.in.at)
 	}
 	c.showEnds(RoleClient, l)
@@ -146,7 +166,7 @@ func (c *Conn) listDone(in *inbound, at moment, response int, inline bool) {
 	e := l.next()
 	e.Channel, e.Tag, e.Type, e.Flags = in.channel.number, in.tag, in.typ, in.flags
 	e.RequestSize, e.ResponseSize = in.size, response
-	e.begun, e.Waited, e.sent = in.begun, time.Duration(in.waited.Load()), in.sent
+	e.begun, e.Waited, e.sent, e.remote = in.begun, time.Duration(in.waited.Load()), in.sent, remote{}
 	if inline {
 		c.in.served = l
 		if l.n == endsAtOnce {

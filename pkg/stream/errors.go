@@ -179,6 +179,7 @@ const (
 	ReasonSlowConsumer               // the peer took no bytes for too long
 	ReasonSlowSender                 // no byte came for too long in the middle of a packet
 	ReasonOverload                   // no memory for what the peer sends, and it reads no rejections
+	ReasonDeadPeer                   // nothing came from the peer, not even the answer to a ping
 	ReasonTimeout                    // first byte, idle or age limit
 	ReasonReadError
 	ReasonWriteError
@@ -187,7 +188,7 @@ const (
 
 var reasonNames = [NumReasons]string{
 	"none", "shutdown", "stream_end", "linger", "closed", "malformed", "truncated", "oversize",
-	"not_packets", "slow_consumer", "slow_sender", "overload", "timeout", "read_error", "write_error",
+	"not_packets", "slow_consumer", "slow_sender", "overload", "dead_peer", "timeout", "read_error", "write_error",
 }
 
 // String returns a short name, fit for a metric's label.

@@ -42,10 +42,10 @@ func (l line) wakeFirst() {
 
 func (c *Conn) sendRoom() bool { return c.out.queued-c.out.written < uint64(c.opts.SendBuffer) }
 
-func (c *Conn) callRoom() bool { return c.inFlight < c.opts.MaxInFlight && c.sendRoom() }
+func (c *Conn) callRoom() bool { return c.inFlight < c.callLimit() && c.sendRoom() }
 
 func (c *Conn) callBackRoom() bool {
-	return c.inFlight < c.opts.MaxInFlight+c.opts.MaxHandlers && c.sendRoom()
+	return c.inFlight < c.callLimit()+c.opts.MaxHandlers && c.sendRoom()
 }
 
 // inHandler says whether ctx is that of a handler of this connection.

@@ -36,16 +36,20 @@ type input struct {
 	watched bool          // the timer runs
 	partial atomic.Int64  // bytes there of a packet whose rest is awaited; for others to read
 
+	reads atomic.Uint64 // for others to see that something has come
+
 	timed bool   // at is wanted
 	at    moment // when the last bytes came
 
 	packet         Packet // the last one; it is overwritten by the next
 	packets, bytes int    // parsed since they were last counted
+	pings          int    // of these packets, and answers to such: the connection is as idle as before
 	arrivals       []arrival
 	woken          bool // callers were, who are likely to ask again at once
 	scopes         scopes
-	aside          *inbound // kept for the next request of the batch, or nil
-	served         *endList // ends of requests that are not shown yet; nil: none
+	aside          *inbound  // kept for the next request of the batch, or nil
+	carried        *Metadata // of the next request
+	served         *endList  // ends of requests that are not shown yet; nil: none
 }
 
 // readBuffer is where a socket is read into. The reader calls its methods.
@@ -178,6 +182,7 @@ func (in *input) fill(need int) error {
 		}
 	}
 	if n > 0 {
+		in.reads.Add(1)
 		if in.at = 0; in.timed {
 			in.at = now()
 		}

@@ -102,6 +102,7 @@ func (c *Conn) shutdown(cause error, reason Reason) {
 			return
 		}
 		l.ending = true
+		c.tellGoingAway(false)
 		if cause != nil {
 			l.cause, l.reason = cause, reason
 		}
@@ -110,7 +111,14 @@ func (c *Conn) shutdown(cause error, reason Reason) {
 }
 
 // stopServing rejects what still comes, so that what was accepted can end.
-func (c *Conn) stopServing() { c.change(func(l *life) { l.rejectNew = true }) }
+func (c *Conn) stopServing() {
+	c.change(func(l *life) {
+		if !l.rejectNew {
+			l.rejectNew = true
+			c.tellGoingAway(true)
+		}
+	})
+}
 
 // change applies f to the connection's life and does what follows from it.
 func (c *Conn) change(f func(*life)) {
@@ -313,7 +321,7 @@ func (c *Conn) end(reason Reason, cause error) {
 	for in := c.dispatch.waiting.pop(); in != nil; in = c.dispatch.waiting.pop() {
 		in.channel.serving.take(in.tag)
 		c.dispatch.active--
-		c.dispatch.bytes -= in.size
+		c.dispatch.bytes -= in.weight
 		dropped = append(dropped, in)
 	}
 	for _, t := range l.timers {
@@ -337,6 +345,9 @@ func (c *Conn) end(reason Reason, cause error) {
 	c.failCalls(lost, sent, cause)
 	for _, in := range dropped {
 		c.reportDone(in, &Packet{}, 0, RejectNone, cause, true, false)
+		if in.end != nil {
+			in.end(errAnswered)
+		}
 		in.letGo()
 	}
 	if lateReceive {

@@ -110,7 +110,8 @@ func (s EventSet) Has(k EventKind) bool { return s>>k&1 != 0 }
 // RejectReason is why a request was not answered ok, seen from the serving side.
 type RejectReason uint8
 
-// The reasons. Those up to RejectBusy are decided before a handler runs.
+// The reasons. Those up to RejectBusy are decided before a handler runs, but for
+// RejectCancelled, if that came to be later.
 const (
 	RejectNone           RejectReason = iota
 	RejectNoHandler                   // this side serves no requests
@@ -118,6 +119,7 @@ const (
 	RejectUnknownChannel              // the channel is not open
 	RejectForbidden                   // Options.Authorize forbids it
 	RejectTagInUse                    // a request with this tag is being handled
+	RejectCancelled                   // the caller had given it up, or its time was over
 	RejectBusy                        // too many accepted requests wait
 	RejectUnknownType                 // the mux has no handler for the type
 	RejectUndecodable                 // the typed request could not be decoded
@@ -129,7 +131,7 @@ const (
 )
 
 var rejectNames = [NumRejectReasons]string{
-	"none", "no_handler", "requests_ended", "unknown_channel", "forbidden", "tag_in_use", "busy",
+	"none", "no_handler", "requests_ended", "unknown_channel", "forbidden", "tag_in_use", "cancelled", "busy",
 	"unknown_type", "undecodable", "declined", "handler_error", "panic", "bad_result",
 }
 
@@ -173,6 +175,7 @@ type Event struct {
 	payload   int       // bytes of the request's payload, also when it is not there any more
 	begun     moment    // of the request
 	sent      *mark     // likewise
+	remote    remote    // likewise
 	followers followers // of the request
 	listed    bool      // it is the end of one that EndObservers are shown in a list
 	pooled    bool      // it is from eventPool

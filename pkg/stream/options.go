@@ -24,6 +24,8 @@ const (
 	DefaultPauseTimeout   = 20 * time.Second
 	DefaultDrainTimeout   = 5 * time.Second
 	DefaultLinger         = time.Second
+	DefaultPingInterval   = 30 * time.Second
+	DefaultPingTimeout    = 20 * time.Second
 )
 
 // Channels from reservedFirst to reservedLast are kept for the protocol's own
@@ -108,6 +110,16 @@ type Options struct {
 	// this side has been sent. Default 1 s.
 	Linger time.Duration
 
+	// Extension says whether the extension is spoken, by which peers of this kind tell
+	// each other more. Without are the features of it that are not used.
+	Extension ExtensionMode
+	Without   Features
+
+	// PingInterval is how often the side that has asked for the extension pings the peer
+	// (30 s; negative: never), and PingTimeout how long nothing at all may come after a
+	// ping until the peer is taken to be dead (20 s).
+	PingInterval, PingTimeout time.Duration
+
 	// FirstByteTimeout ends a connection on which nothing at all has come by then.
 	// Zero, as for the next two, means never: a quiet peer is legal.
 	FirstByteTimeout time.Duration
@@ -155,6 +167,12 @@ func (o Options) validated() (Options, error) {
 	span("DrainTimeout", &o.DrainTimeout, DefaultDrainTimeout)
 	span("Linger", &o.Linger, DefaultLinger)
 	span("FlushDelay", &o.FlushDelay, 0)
+	if o.PingInterval < 0 {
+		o.PingInterval = -1
+	} else {
+		span("PingInterval", &o.PingInterval, DefaultPingInterval)
+	}
+	span("PingTimeout", &o.PingTimeout, DefaultPingTimeout)
 	span("FirstByteTimeout", &o.FirstByteTimeout, 0)
 	span("IdleTimeout", &o.IdleTimeout, 0)
 	span("MaxAge", &o.MaxAge, 0)

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,7 +25,13 @@ type ConnInfo struct {
 	Name   string
 	Peer   Peer
 	Opened time.Time
+
+	peerID atomic.Uint64
 }
+
+// PeerID is the ID that the peer has of the connection; 0 as long as the extension is not
+// agreed on. It may be called concurrently.
+func (i *ConnInfo) PeerID() uint64 { return i.peerID.Load() }
 
 // authorized asks Options.Authorize about a request. A panic is a refusal, since
 // it comes on the reader's goroutine.

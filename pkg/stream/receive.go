@@ -110,6 +110,9 @@ func (c *Conn) parseAll() (need int, err error) {
 		if c.wants(EventPacketReceived) {
 			c.observe(c.base, &Event{Kind: EventPacketReceived, Packet: *p, Size: n})
 		}
+		if p.Channel == ControlChannel && c.controlled(p) {
+			continue
+		}
 		switch p.Kind {
 		case KindResponse:
 			in.arrivals = append(in.arrivals, arrival{packet: *p})
@@ -297,8 +300,10 @@ func (c *Conn) endBatch() {
 	c.mu.Lock()
 	c.stats.PacketsReceived += uint64(in.packets)
 	c.stats.BytesReceived += uint64(in.bytes)
-	in.packets, in.bytes = 0, 0
-	c.touch()
+	if in.packets > in.pings || in.packets == 0 {
+		c.touch()
+	}
+	in.packets, in.bytes, in.pings = 0, 0, 0
 	c.out.holding = false
 	flush := c.mustFlush()
 	if c.life.readerSettles {

@@ -112,11 +112,21 @@ func (s *scope) base() context.Context { return s.conn().base }
 // Deadline is the connection's: none, unless Options.BaseContext has one.
 func (s *scope) Deadline() (time.Time, bool) { return s.base().Deadline() }
 
-// Done is closed when the connection has ended.
-func (s *scope) Done() <-chan struct{} { return s.base().Done() }
+// Done is closed when the connection has ended, or the request before it (see ending).
+func (s *scope) Done() <-chan struct{} {
+	if s.ends() {
+		return s.ending().Done()
+	}
+	return s.base().Done()
+}
 
 // Err tells why.
-func (s *scope) Err() error { return s.base().Err() }
+func (s *scope) Err() error {
+	if s.ends() {
+		return s.endingErr()
+	}
+	return s.base().Err()
+}
 
 type requestKey struct{}
 
@@ -126,26 +136,11 @@ func (s *scope) Value(key any) any {
 	if key == (requestKey{}) {
 		return s
 	}
-	value := s.base().Value(key)
+	value := s.parent().Value(key)
 	if valuer := s.conn().valuer; value == nil && valuer != nil {
 		value = valuer.Value(s.request(), key)
 	}
 	return value
-}
-
-// beginContext is the context of [Observer.Begin], and below what that returns. The observer
-// is not asked for what it is only about to decide.
-type beginContext struct {
-	*scope
-	begun bool // Begin has returned
-}
-
-// Value is that of the scope, if Begin has returned.
-func (b *beginContext) Value(key any) any {
-	if b.begun || key == (requestKey{}) {
-		return b.scope.Value(key)
-	}
-	return b.base().Value(key)
 }
 
 // scopeOf returns the scope of the handler to which ctx was given, or nil.

@@ -39,6 +39,8 @@ type Stats struct {
 	Receiving   int // bytes of a packet of which the rest is awaited
 	Paused      bool
 	Unanswered  int // accepted requests that the connection's end left unanswered
+
+	RoundTrip time.Duration // to the peer and back, at the last ping; 0: not known
 }
 
 // RequestState is where an open request stands.

@@ -87,6 +87,10 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 			c.showBegin(w, call, payload, chosen)
 		}
 	}
+	var carried *Metadata
+	if c.ext.has(FeatureMetadata) {
+		carried = c.carry(call)
+	}
 	ch, err := c.checkRequest(&p)
 	if err != nil {
 		return c.refuse(call, OutcomeRefused, err)
@@ -126,6 +130,9 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	c.inFlight++
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
+	if carried != nil {
+		c.queueCarried(ctx, carried, &p)
+	}
 	mustFlush := c.queuePacket(&p)
 	call.sent = c.out.pending.sent
 	label, followers, eventCtx := call.label, call.followers, call.ctx // the call itself may be answered from here on, and gone
@@ -133,6 +140,9 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 
 	if resume {
 		c.resumeReading()
+	}
+	if carried != nil {
+		c.observeControls()
 	}
 	if w := c.watch.Load(); w.wants&(1<<EventCallSubmitted|1<<EventPacketQueued) != 0 {
 		c.showSubmitted(eventCtx, w, &p, label, followers)
@@ -181,6 +191,8 @@ func (c *Conn) checkRequest(p *Packet) (*channel, error) {
 func (c *Conn) refusal(ctx context.Context) error {
 	l := &c.life
 	switch {
+	case c.ext.peerStopped:
+		return ErrGoingAway
 	case l.receiveEnded || l.dead: // no answer could come
 		if l.cause != nil {
 			return l.cause
@@ -228,6 +240,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	c.life.givingUp++
 	call.buf = nil
 	c.givenUp++
+	c.tellCancelled(call)
 	c.advance()
 	flush := c.mustFlush()
 	c.mu.Unlock()

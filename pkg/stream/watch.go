@@ -35,6 +35,7 @@ type watch struct {
 	list     []watcher
 	choosers []*watcher // those that choose
 	enders   []*watcher // those that take lists
+	carriers []Carrier
 
 	wants EventSet // of any of them
 	all   EventSet // of those that do not choose: wanted of every request
@@ -93,6 +94,9 @@ func (w *watch) add(o Observer) {
 	if of.chooser == nil {
 		w.all |= of.wants
 		w.each |= each
+	}
+	if carrier, ok := o.(Carrier); ok {
+		w.carriers = append(w.carriers, carrier)
 	}
 	w.wants |= of.wants
 	w.list = append(w.list, of)
@@ -190,7 +194,7 @@ func newEvent(kind EventKind, payload int, f followers) *Event {
 	e.Kind, e.Time, e.Packet.Kind = kind, time.Time{}, KindRequest
 	e.Outcome, e.Reason, e.Rejection = OutcomePending, ReasonNone, RejectNone
 	e.Duration, e.Waited, e.Answered, e.Size = 0, 0, 0, 0
-	e.begun, e.sent = 0, nil
+	e.begun, e.sent, e.remote = 0, nil, remote{}
 	e.Followed, e.followers, e.listed, e.payload = f != 0, f, false, payload
 	return e
 }
