@@ -37,6 +37,9 @@ func (r *record) request(types map[uint64]string) Request {
 	if r.rejection != stream.RejectNone {
 		q.Reason = r.rejection.String()
 	}
+	if queued, handled, known := r.Remote(); known {
+		q.PeerTimes = &PeerTimes{queued.Microseconds(), handled.Microseconds()}
+	}
 	q.setStages(r.points())
 	return q
 }

@@ -128,6 +128,32 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
+// Between peers that have agreed on it a caller knows where its time went at the other end.
+func TestPeerTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := mustNew(t, Options{})
+		near, far := net.Pipe()
+		c, err := stream.NewConn(near, stream.Options{Observer: r, Extension: stream.ExtensionAsk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := stream.NewConn(far, stream.Options{Observer: mustNew(t, Options{}), Handler: service()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		call(t, c, typeSleep, "300")
+		list := r.Notable(nil, 10)
+		if len(list) != 1 || list[0].PeerTimes == nil || *list[0].PeerTimes != (PeerTimes{0, 300_000}) || list[0].Slowest != "peer_handler" {
+			t.Errorf("%+v", list)
+		}
+		c.Close()
+		s.Close()
+		near.Close()
+		far.Close()
+	})
+}
+
 // slowWriter takes each write only after a time.
 type slowWriter struct{ net.Conn }
 

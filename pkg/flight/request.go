@@ -31,8 +31,11 @@ type Request struct {
 	// received, queued, started, handler_done and response_written. What has not happened
 	// or is not known is not there.
 	StagesUS map[string]int64 `json:"stages_us"`
+	// PeerTimes are those of the peer for a call, where it has told them.
+	PeerTimes *PeerTimes `json:"peer_times,omitempty"`
 	// Slowest is where most of the time went: of a call queue, write, peer (with both
-	// ways) or deliver; of a peer's request queue, handler or write.
+	// ways; or wire, peer_queue and peer_handler where that is known) or deliver; of a
+	// peer's request queue, handler or write.
 	Slowest string `json:"slowest_stage"`
 
 	RequestBytes  int    `json:"request_bytes"`
@@ -40,6 +43,12 @@ type Request struct {
 	TraceID       string `json:"trace_id"`        // empty: there is no trace of it
 	Because       string `json:"notable_because"` // slow, failed, cancelled, rule N, or several, with commas
 	Payload       string `json:"payload,omitempty"`
+}
+
+// PeerTimes are how long a peer let a call wait for a handler, and how long that took.
+type PeerTimes struct {
+	QueueUS   int64 `json:"queue_us"`
+	HandlerUS int64 `json:"handler_us"`
 }
 
 const stateDone = "done"
@@ -143,7 +152,7 @@ func (q *Request) bars() []bar {
 	for i, s := range stages {
 		until, known := q.StagesUS[names[s.until]]
 		if known {
-			list = append(list, bar{s.name, from, max(0, until-from), false})
+			list = q.appendBars(list, s.name, from, max(0, until-from))
 			from = max(from, until)
 			continue
 		}
@@ -160,4 +169,18 @@ func (q *Request) bars() []bar {
 		}
 	}
 	return list
+}
+
+// appendBars appends a stage that has ended, in its parts where the peer has told them. On
+// the way there and back took as long, for all that is known.
+func (q *Request) appendBars(list []bar, name string, from, took int64) []bar {
+	p := q.PeerTimes
+	if name != "peer" || p == nil {
+		return append(list, bar{name, from, took, false})
+	}
+	way := max(0, took-p.QueueUS-p.HandlerUS)
+	return append(list,
+		bar{"wire", from, way, false},
+		bar{"peer_queue", from + way/2, p.QueueUS, false},
+		bar{"peer_handler", from + way/2 + p.QueueUS, p.HandlerUS, false})
 }

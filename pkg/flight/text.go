@@ -108,7 +108,7 @@ func (q *Request) WriteWaterfall(w io.Writer) error {
 		if bar.open {
 			mark += "  (still)"
 		}
-		fmt.Fprintf(&b, "  %-8s %s %12v%s\n", bar.name, line, time.Duration(bar.took)*time.Microsecond, mark)
+		fmt.Fprintf(&b, "  %-12s %s %12v%s\n", bar.name, line, time.Duration(bar.took)*time.Microsecond, mark)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -19,6 +19,9 @@ func TestWaterfall(t *testing.T) {
 	running.StagesUS = map[string]int64{"received": 0, "queued": 0, "started": 500_000}
 	waiting.Role, waiting.State, waiting.Slowest = "client", "waiting", "peer"
 	waiting.StagesUS = map[string]int64{"submitted": 0, "encoded": 0, "written": 200_000}
+	told := waiting
+	told.State, told.Slowest, told.DurationUS, told.PeerTimes = "done", "peer_handler", 400_000, &PeerTimes{60_000, 100_000}
+	told.StagesUS = map[string]int64{"submitted": 0, "encoded": 0, "written": 200_000, "response_received": 400_000, "delivered": 400_000}
 	escape.Label, escape.Error = "\x1b[2J", "rejected: no"
 	for _, tt := range []struct {
 		name string
@@ -29,17 +32,23 @@ func TestWaterfall(t *testing.T) {
 			"tcp-9/4711  server of Sleep(5)  ok  400ms",
 			"  peer      192.0.2.1:5",
 			"  notable   slow",
-			"  queue    █████████                                               100ms",
-			"  handler           █████████████████████████████                  300ms  ← most of it",
-			"  write                                          ██████████        100ms",
+			"  queue        █████████                                               100ms",
+			"  handler               █████████████████████████████                  300ms  ← most of it",
+			"  write                                              ██████████        100ms",
 		}},
 		{"running", running, []string{
-			"  queue    ████████████████████████                                500ms",
-			"  handler                          ████████████████████████        500ms  ← most of it  (still)",
+			"  queue        ████████████████████████                                500ms",
+			"  handler                              ████████████████████████        500ms  ← most of it  (still)",
 		}},
 		{"waiting", waiting, []string{
-			"  write    ████████████████████████                                200ms",
-			"  peer                             ████████████████████████        200ms  ← most of it  (still)",
+			"  write        ████████████████████████                                200ms",
+			"  peer                                 ████████████████████████        200ms  ← most of it  (still)",
+		}},
+		{"answered by a peer that tells its times", told, []string{
+			"  write        ████████████████████████                                200ms",
+			"  wire                                 ████                             40ms",
+			"  peer_queue                             ███████                        60ms",
+			"  peer_handler                                  ████████████           100ms  ← most of it",
 		}},
 		{"what a peer has chosen", escape, []string{`  label     "\x1b[2J"`, "  error     rejected: no"}},
 	} {

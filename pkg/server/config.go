@@ -120,8 +120,9 @@ type DrainConfig struct {
 // TracingConfig says whether spans are made. Where they go, and which of them,
 // is set by the OTEL_* variables of the environment.
 type TracingConfig struct {
-	Enabled string `yaml:"enabled" usage:"auto (when an OTEL_* variable names an exporter), on or off"`
-	Service string `yaml:"service" usage:"name of this program in traces, where OTEL_SERVICE_NAME gives none"`
+	Enabled       string `yaml:"enabled" usage:"auto (when an OTEL_* variable names an exporter), on or off"`
+	DistrustPeers bool   `yaml:"distrust_peers" usage:"spans of callers that come with their requests are linked, and are neither parents here nor decide what is sampled"`
+	Service       string `yaml:"service" usage:"name of this program in traces, where OTEL_SERVICE_NAME gives none"`
 }
 
 // RecorderConfig configures the flight recorder, see package flight.

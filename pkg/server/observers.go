@@ -61,10 +61,11 @@ func newMetrics(r *prometheus.Registry, services services, provider *tracing.Pro
 	return metrics.New(r, o)
 }
 
-func newTracing(services services, provider *tracing.Provider, conns *connections) *tracing.Observer {
+func newTracing(cfg frozen, services services, provider *tracing.Provider, conns *connections) *tracing.Observer {
 	return tracing.New(tracing.Options{
-		Provider: provider,
-		Types:    services.names(),
+		Provider:      provider,
+		DistrustPeers: cfg.Tracing.DistrustPeers,
+		Types:         services.names(),
 		Attributes: func(conn *stream.ConnInfo) []attribute.KeyValue {
 			if c := conns.named(conn.Name); c != nil {
 				return tracing.AddressAttributes(c.local, c.remote)

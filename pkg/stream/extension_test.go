@@ -41,7 +41,7 @@ func TestExtensionIsAgreedOn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rec := &recorder{wants: AllEvents}
-				tt.a.Observer, tt.b.Observer, tt.b.Handler = rec, rec, HandlerFunc(echo)
+				tt.a.Observer, tt.b.Observer, tt.b.Handler = rec, rec, echo
 				left, right, end := pair(t, tt.a, tt.b)
 				defer end()
 				synctest.Wait()
@@ -311,7 +311,7 @@ func TestGoingAwayFailsNoCall(t *testing.T) {
 		var servers []*Conn
 		dial := func(context.Context) (io.ReadWriter, func() error, error) {
 			near, far := net.Pipe()
-			s, err := NewConn(far, Options{Handler: HandlerFunc(echo), DrainTimeout: time.Second})
+			s, err := NewConn(far, Options{Handler: echo, DrainTimeout: time.Second})
 			if err != nil {
 				t.Error(err)
 			}

@@ -143,7 +143,7 @@ func TestPingsThatAreNotRead(t *testing.T) {
 // harm nothing.
 func TestMessagesThatAreNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := scripted(t, Options{Handler: HandlerFunc(echo)})
+		c, p := scripted(t, Options{Handler: echo})
 		control := func(tag, typ uint64, payload string) Packet {
 			return Packet{Kind: KindRequest, Channel: ControlChannel, Tag: tag, Type: typ, Payload: []byte(payload)}
 		}

@@ -22,6 +22,11 @@ type Options struct {
 	// Other types are called _OTHER. They are read once.
 	Types map[uint64]string
 
+	// DistrustPeers makes spans of callers, which have travelled with their requests,
+	// links of spans here instead of parents: peers then decide neither what is sampled
+	// nor where it belongs.
+	DistrustPeers bool
+
 	// Attributes returns further attributes for the spans of a connection, such
 	// as [AddressAttributes]. It is called for sampled requests only, and must
 	// not block.
@@ -32,9 +37,10 @@ type Options struct {
 // methods may be called concurrently.
 type Observer struct {
 	// What is needed of a request that is not recorded, side by side.
-	asks bool // the sampler is asked about every request
-	keep uint64
-	seed [2]uint64 // of the lower halves of new traces of peers
+	asks     bool // the sampler is asked about every request
+	keep     uint64
+	distrust bool
+	seed     [2]uint64 // of the lower halves of new traces of peers
 
 	events     stream.EventSet
 	tracer     trace.Tracer
@@ -69,6 +75,7 @@ func New(o Options) *Observer {
 		types:      make(map[uint64]*method, len(o.Types)),
 		other:      newMethod(otherName),
 		attributes: o.Attributes,
+		distrust:   o.DistrustPeers,
 	}
 	t.provider, _ = o.Provider.(*Provider)
 	if p := t.provider; p == nil || p.share == nil {
@@ -97,11 +104,11 @@ func (t *Observer) Events() stream.EventSet { return t.events }
 func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag, _ uint64) bool {
 	var low uint64
 	if role == stream.RoleServer {
-		low = traceHalf(&t.seed, c.Info(), role, channel, tag)
+		low = traceHalf(1, &t.seed, c.Info(), role, channel, tag)
 	} else {
 		low = rand.Uint64() // a call has no tag yet: its identity is made when it is chosen
 	}
-	return t.asks || keeps(low, t.keep) || parentOf(ctx) != nil
+	return t.asks || keeps(low, t.keep) || parentOf(ctx) != nil || role == stream.RoleServer && carried(ctx)
 }
 
 // Begin decides whether a request is recorded. The context that it returns then leads
@@ -112,30 +119,47 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if t.provider == nil {
 		return t.beginForeign(ctx, e)
 	}
+	link := trace.SpanContext{}
+	if e.Kind == stream.EventRequestBegin {
+		ctx, link = t.arrived(ctx)
+	}
 	if !e.Followed && !t.Chooses(ctx, e.Conn, roleOf(e), e.Packet.Channel, e.Packet.Tag, e.Packet.Type) {
 		return ctx // somebody else's observer calls this one, without asking first
 	}
 	e.Followed = false
 	m, kind := t.method(e.Packet.Type), kindOf(e)
+	if kind == trace.SpanKindServer && !t.asks && carried(ctx) && parentOf(ctx) == nil && !t.keeps(e) {
+		return ctx // it was chosen for what had travelled with it alone
+	}
 	d, recorded := t.provider.decide(ctx, m, kind, e)
 	if !recorded {
 		return ctx
 	}
 	e.Followed = true
 	r := t.newRequest(ctx, e, m, kind)
-	r.decided = d
+	r.decided, r.link = d, link
 	r.decision = &r.decided
 	return r
+}
+
+// keeps says whether a peer's request is sampled for its own identity.
+func (t *Observer) keeps(e *stream.Event) bool {
+	return keeps(traceHalf(1, &t.seed, e.Conn.Info(), stream.RoleServer, e.Packet.Channel, e.Packet.Tag), t.keep)
 }
 
 // beginForeign begins a span of somebody else's provider: only its tracer knows what is
 // recorded, and asks when the span begins.
 func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Context {
 	e.Followed = false
+	link := trace.SpanContext{}
+	if e.Kind == stream.EventRequestBegin {
+		ctx, link = t.arrived(ctx)
+	}
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
 		return ctx
 	}
 	r := t.newRequest(ctx, e, t.method(e.Packet.Type), kindOf(e))
+	r.link = link
 	if r.span = r.start(); !r.span.IsRecording() {
 		return trace.ContextWithSpan(ctx, r.span)
 	}

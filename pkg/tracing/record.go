@@ -39,11 +39,18 @@ func (r *record) SpanContext() trace.SpanContext { return r.spanContext() }
 func (r *record) SpanKind() trace.SpanKind       { return r.kind }
 func (r *record) StartTime() time.Time           { return r.begun }
 func (r *record) EndTime() time.Time             { return r.end.at }
-func (r *record) Links() []sdktrace.Link         { return nil }
 func (r *record) DroppedAttributes() int         { return 0 }
 func (r *record) DroppedLinks() int              { return 0 }
 func (r *record) DroppedEvents() int             { return 0 }
 func (r *record) ChildSpanCount() int            { return 0 } // a child would have asked for the span
+
+// Links has the span of a caller that is not trusted.
+func (r *record) Links() []sdktrace.Link {
+	if !r.link.IsValid() {
+		return nil
+	}
+	return []sdktrace.Link{{SpanContext: r.link}}
+}
 
 func (r *record) Resource() *resource.Resource { return r.observer.provider.resource }
 

@@ -30,6 +30,7 @@ type request struct {
 	packet   stream.Packet // without payload; no tag in calls
 	size     int           // of the payload
 	further  []attribute.KeyValue
+	link     trace.SpanContext // of a caller that is not trusted
 
 	mu    sync.Mutex
 	span  trace.Span // nil: nobody has asked for it
@@ -115,6 +116,9 @@ func (r *request) start() trace.Span {
 		if d.root { // by now the connection's context has something for handlers
 			options = append(options, trace.WithNewRoot())
 		}
+	}
+	if r.link.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: r.link}))
 	}
 	_, span := r.observer.tracer.Start(ctx, r.method.name, options...)
 	if span.IsRecording() {

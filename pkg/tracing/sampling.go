@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -133,23 +132,6 @@ func newSpanID() (id trace.SpanID) {
 		binary.BigEndian.PutUint64(id[:], rand.Uint64())
 	}
 	return id
-}
-
-// traceID is that of a request, as long as it has no parent: the same whenever it is asked
-// for, so that nobody has to keep it. Calls that are chosen when they begin have no tag
-// then, and another one.
-func (p *Provider) traceID(conn *stream.ConnInfo, role stream.Role, channel, tag uint64) trace.TraceID {
-	return traceIDOf(traceHalf(&p.seeds[0], conn, role, channel, tag), traceHalf(&p.seeds[1], conn, role, channel, tag))
-}
-
-func traceHalf(seed *[2]uint64, conn *stream.ConnInfo, role stream.Role, channel, tag uint64) uint64 {
-	return mixed(mixed(tag^seed[0], conn.ID^0x9e3779b97f4a7c15^uint64(role))^channel, seed[1])
-}
-
-// mixed is both halves of a product, in which each bit of either number has its part.
-func mixed(a, b uint64) uint64 {
-	high, low := bits.Mul64(a, b)
-	return high ^ low
 }
 
 // unsampled stands for the span of a request that is not recorded.
