@@ -41,6 +41,7 @@ func Example() {
 # HELP pktsvc_connections_closed_total Connections that have ended, by reason.
 # TYPE pktsvc_connections_closed_total counter
 pktsvc_connections_closed_total{reason="closed"} 0
+pktsvc_connections_closed_total{reason="dead_peer"} 0
 pktsvc_connections_closed_total{reason="linger"} 0
 pktsvc_connections_closed_total{reason="malformed"} 0
 pktsvc_connections_closed_total{reason="not_packets"} 0

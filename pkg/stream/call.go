@@ -30,8 +30,9 @@ type Call struct {
 	buf []byte // the caller's buffer, the engine's until the call ends
 
 	// givenUp is guarded by the connection's mu: whoever sets it, or takes the
-	// call out of the table, alone settles it.
-	givenUp bool
+	// call out of the table, alone settles it. queued, too: whether it ever was in the
+	// table.
+	givenUp, queued bool
 
 	// Written by whoever settles the call, before done tells.
 	outcome Outcome
@@ -68,9 +69,9 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 	switch {
 	case call.notify != nil:
 		notify := call.notify
-		// It is used again, unless its context has ended: then whoever gives it up
-		// is about to look at it, or has, and the table names it still.
-		if call.stop == nil || call.stop() {
+		// It is used again, unless it is given up, or its context has ended: then the
+		// table names it still, and whoever gives it up may be about to look at it.
+		if (call.stop == nil || call.stop()) && !call.givenUp {
 			*call = Call{}
 			goPool.Put(call)
 		}
@@ -161,8 +162,12 @@ func (c *Conn) newCall() *Call {
 	return &Call{pooled: true, done: make(chan struct{}, 1)}
 }
 
-// recycle gives a call of Conn.Call back. Nobody else knows it any more.
+// recycle gives a call of Conn.Call back, unless it was given up: then the table names it
+// still. Nobody else knows it any more.
 func (c *Conn) recycle(call *Call) {
+	if call.givenUp {
+		return
+	}
 	done := call.done
 	*call = Call{pooled: true, done: done}
 	c.callPool.Put(call)

@@ -411,6 +411,7 @@ func TestHeldConnectionWhosePeerHasGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer release()
+		synctest.Wait() // nothing is being written any more
 		x.far[0].Close()
 		<-conn.Done()
 		if _, err := conn.Call(t.Context(), Request{}); !errors.Is(err, ErrPeerEnded) || errors.Is(err, ErrClosed) {

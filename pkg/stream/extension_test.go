@@ -147,6 +147,52 @@ func TestCancelReachesTheHandler(t *testing.T) {
 	})
 }
 
+// The context of a handler serves calls back over its own connection, also such as must
+// wait for their turn: asking it takes the connection's lock.
+func TestHandlerContextWhereCallBacksWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backs = 4
+		var b *Conn
+		a, served, end := asking(t, Options{Handler: HandlerFunc(func(context.Context, Request) (Response, error) {
+			time.Sleep(time.Second)
+			return Response{}, nil
+		})}, Options{MaxInFlight: 1, Handler: HandlerFunc(func(ctx context.Context, _ Request) (Response, error) {
+			type key struct{}
+			derived := context.WithValue(ctx, key{}, 1)
+			limited, stop := context.WithTimeout(ctx, time.Minute)
+			defer stop()
+			calls := make(chan error, 3*backs)
+			for range backs {
+				for _, ctx := range []context.Context{ctx, derived, limited} {
+					go func() {
+						call, err := b.Submit(ctx, Request{})
+						if err == nil {
+							_, err = call.Wait(ctx)
+						}
+						calls <- err
+					}()
+				}
+			}
+			for range 3 * backs {
+				if err := <-calls; err != nil {
+					return Response{}, err
+				}
+			}
+			return Response{}, nil
+		})})
+		defer end()
+		b = served
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := a.Call(ctx, Request{}); err != nil {
+			t.Error(err)
+		}
+		if n := b.ext.endings.Load(); n != 0 {
+			t.Errorf("%d contexts are left", n)
+		}
+	})
+}
+
 // The caller's deadline is that of the handler.
 func TestDeadlineReachesTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -169,6 +215,7 @@ func TestDeadlineReachesTheHandler(t *testing.T) {
 			}
 			s.err, s.answered = ctx.Err(), time.Since(begun)
 			got <- s
+			time.Sleep(time.Millisecond) // the caller's own clock ends the call first
 			return Response{}, nil
 		})})
 		defer end()
@@ -372,8 +419,16 @@ func TestGoingAwayWithTheLastTag(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		later := make(chan error, 3)
+		c.Go(t.Context(), Request{}, func(_ Response, err error) { later <- err })
+		go func() {
+			_, err := c.Call(t.Context(), Request{})
+			later <- err
+		}()
+		synctest.Wait()
 		goingAway := Message{Kind: MessageGoingAway, Last: []ChannelTag{{0, 2}}}
-		p.send(goingAway.packet(2), notOK(3, textRequestsEnded))
+		p.send(goingAway.packet(2), notOK(3, textRequestsEnded), notOK(4, textRequestsEnded))
+		p.send(notOK(5, textRequestsEnded))
 		_, err = unserved.Wait(t.Context())
 		if e := (*Error)(nil); !errors.As(err, &e) || e.Outcome != OutcomeLost || e.Sent || !errors.Is(err, ErrGoingAway) {
 			t.Errorf("%v", err)
@@ -383,7 +438,15 @@ func TestGoingAwayWithTheLastTag(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if !c.PeerGoingAway() || c.Stats().InFlight != 0 || rec.count(EventCallDone) != 2 || rec.count(EventCallLate) != 1 {
+		for range 2 {
+			if err := <-later; !errors.Is(err, ErrGoingAway) {
+				t.Error(err)
+			}
+		}
+		if len(later) > 0 {
+			t.Errorf("%d more", len(later))
+		}
+		if !c.PeerGoingAway() || c.Stats().InFlight != 0 || rec.count(EventCallDone) != 4 || rec.count(EventCallLate) != 3 {
 			t.Errorf("%+v", c.Stats())
 		}
 	})

@@ -107,7 +107,8 @@ func (c *Conn) waitForAnswer() {
 
 // waitTurn waits, by a waiter that is empty at entry and at return, until one is the first
 // in line and there is room, or ctx or the connection's state forbid to go on. mu is held
-// at entry and at return, not in between.
+// at entry and at return, not in between, and never while ctx is asked: it may be that of
+// one of this connection's handlers, which takes mu itself.
 func (c *Conn) waitTurn(ctx context.Context, w waiter, l *line, room func() bool, forbidden func() error) error {
 	*l = append(*l, w)
 	defer func() {
@@ -122,9 +123,6 @@ func (c *Conn) waitTurn(ctx context.Context, w waiter, l *line, room func() bool
 		}
 	}()
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if err := forbidden(); err != nil {
 			return err
 		}
@@ -136,6 +134,10 @@ func (c *Conn) waitTurn(ctx context.Context, w waiter, l *line, room func() bool
 		case <-w:
 		case <-ctx.Done():
 		}
+		err := ctx.Err()
 		c.mu.Lock()
+		if err != nil {
+			return err
+		}
 	}
 }

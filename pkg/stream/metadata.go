@@ -113,28 +113,31 @@ func parseMetadata(b []byte) (*Metadata, error) {
 	return m, f.err
 }
 
-// carry is what is to travel with a call; nil: nothing.
-func (c *Conn) carry(call *Call) *Metadata {
+// carry is what is to travel with a call, nil for nothing, and the call's deadline, if
+// it has one.
+func (c *Conn) carry(call *Call) (_ *Metadata, deadline time.Time) {
 	carriers := c.watch.Load().carriers
-	if _, limited := call.ctx.Deadline(); !limited && len(carriers) == 0 {
-		return nil
+	deadline, limited := call.ctx.Deadline()
+	if !limited && len(carriers) == 0 {
+		return nil, deadline
 	}
 	m := new(Metadata)
 	for _, carrier := range carriers {
 		carrier.Carry(call.ctx, m)
 	}
 	m.bounded()
-	if _, limited := call.ctx.Deadline(); !limited && m.size() == 0 {
-		return nil
+	if !limited && m.size() == 0 {
+		return nil, deadline
 	}
-	return m
+	return m, deadline
 }
 
 // queueCarried queues what travels with a request, before it. mu is held.
-func (c *Conn) queueCarried(ctx context.Context, m *Metadata, p *Packet) {
+func (c *Conn) queueCarried(m *Metadata, deadline time.Time, p *Packet) {
 	m.Channel, m.Tag = p.Channel, p.Tag
-	if deadline, limited := ctx.Deadline(); limited {
-		m.Timeout = max(time.Until(deadline), time.Microsecond)
+	if !deadline.IsZero() {
+		// Rounded up, as it is sent in microseconds: the peer's clock shall not be the first.
+		m.Timeout = max(time.Until(deadline)+time.Microsecond-1, time.Microsecond)
 	}
 	c.queueMessage(&Message{Kind: MessageMetadata, Metadata: m})
 }

@@ -46,7 +46,7 @@ type outbox struct {
 	queued  uint64
 	taken   uint64 // may have reached the peer
 	written uint64
-	content uint64 // where the last packet ends that is neither ERQ nor EOF
+	content uint64 // where the last packet ends that carries something: not ERQ, EOF or one of the extension
 
 	marks    marks
 	usual    int           // bytes of the last batch: the next is likely to become as large
@@ -100,7 +100,7 @@ func (c *Conn) queuePacket(p *Packet) (mustFlush bool) {
 	before := len(o.pending.buf.b)
 	o.pending.buf.b = p.append(o.pending.buf.b)
 	o.queued += uint64(len(o.pending.buf.b) - before)
-	if p.Kind == KindRequest || p.Kind == KindResponse {
+	if (p.Kind == KindRequest || p.Kind == KindResponse) && p.Channel != ControlChannel {
 		o.content = o.queued
 	}
 	if c.wants(EventPacketWritten) {

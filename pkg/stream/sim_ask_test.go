@@ -180,7 +180,7 @@ func (l *simLink) wrong(r *simRequest, resp Response, e *Error, took time.Durati
 			return "not its answer"
 		}
 	case OutcomeRejected:
-		return r.wrongRejection(string(e.Payload), e.Flags)
+		return r.wrongRejection(string(e.Payload), e.Flags, took)
 	case OutcomeCanceled:
 		if !r.canceled.Load() {
 			return "nobody has given it up"
@@ -213,7 +213,11 @@ func (l *simLink) mayLose(r *simRequest) bool {
 	return (l.client != nil && !r.client) || l.broken.Load() || ended(l.world.over) || l.world.budget != nil
 }
 
-func (r *simRequest) wrongRejection(text string, flags uint64) string {
+func (r *simRequest) wrongRejection(text string, flags uint64, took time.Duration) string {
+	// The peer's clock may be the first, in the very moment.
+	if text == errTooLate.Error() && took == r.deadline || text == errGivenUp.Error() && r.canceled.Load() {
+		return ""
+	}
 	if runs := r.runs.Load(); runs == 0 || r.repeats {
 		if strings.HasPrefix(text, "busy") || text == textRequestsEnded {
 			return ""

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Call sends a request and waits for its response. A request that is not
@@ -88,8 +89,9 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		}
 	}
 	var carried *Metadata
+	var deadline time.Time
 	if c.ext.has(FeatureMetadata) {
-		carried = c.carry(call)
+		carried, deadline = c.carry(call)
 	}
 	ch, err := c.checkRequest(&p)
 	if err != nil {
@@ -97,6 +99,11 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	}
 	if err := ctx.Err(); err != nil {
 		return c.refuse(call, ctxOutcome(err), err)
+	}
+	if !call.pooled && ctx.Done() != nil {
+		// Before mu is held (see waitTurn): what ends until the call is in the table is
+		// noted in the call.
+		call.stop = context.AfterFunc(ctx, func() { c.contextEnded(call, ctx) })
 	}
 
 	c.mu.Lock()
@@ -109,29 +116,27 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 		if waited {
 			call.waited = call.begun.until(now())
 		}
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
+		if err != nil {
 			c.mu.Unlock()
-			return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
-		default:
-			c.mu.Unlock()
+			if ctx.Err() != nil {
+				return c.refuse(call, ctxOutcome(ctx.Err()), fmt.Errorf("it waited to be sent: %w", err))
+			}
 			return c.refuse(call, OutcomeRefused, err)
 		}
 	}
+	if call.givenUp {
+		c.mu.Unlock()
+		return c.refuse(call, ctxOutcome(ctx.Err()), ctx.Err())
+	}
 	p.Tag = ch.nextTag
 	ch.nextTag++
-	call.tag, call.start = p.Tag, c.out.queued
-	if !call.pooled && ctx.Done() != nil {
-		// Under mu, so that whoever settles the call sees stop.
-		call.stop = context.AfterFunc(ctx, func() { c.giveUp(call, ctx.Err()) })
-	}
+	call.tag, call.start, call.queued = p.Tag, c.out.queued, true
 	ch.calls.put(p.Tag, call)
 	c.inFlight++
 	c.stats.CallsSent++
 	resume := c.dispatch.paused
 	if carried != nil {
-		c.queueCarried(ctx, carried, &p)
+		c.queueCarried(carried, deadline, &p)
 	}
 	mustFlush := c.queuePacket(&p)
 	call.sent = c.out.pending.sent
@@ -217,6 +222,9 @@ func (c *Conn) refusal(ctx context.Context) error {
 
 // refuse reports a call that was never queued.
 func (c *Conn) refuse(call *Call, outcome Outcome, cause error) error {
+	if call.stop != nil {
+		call.stop()
+	}
 	err := call.fail(outcome, cause)
 	if c.watch.Load().wantsOf(EventCallDone, call.followers) {
 		e, at := call.event(EventCallDone), now()
@@ -224,6 +232,19 @@ func (c *Conn) refuse(call *Call, outcome Outcome, cause error) error {
 		c.observe(call.ctx, e)
 	}
 	return err
+}
+
+// contextEnded gives a call up by its context.
+func (c *Conn) contextEnded(call *Call, ctx context.Context) {
+	c.mu.Lock()
+	queued := call.queued
+	if !queued {
+		call.givenUp = true // submit looks
+	}
+	c.mu.Unlock()
+	if queued {
+		c.giveUp(call, ctx.Err())
+	}
 }
 
 // giveUp settles a call whose caller waits no longer. It reports whether it did
