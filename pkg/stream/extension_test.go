@@ -156,7 +156,7 @@ func TestHandlerContextWhereCallBacksWait(t *testing.T) {
 		a, served, end := asking(t, Options{Handler: HandlerFunc(func(context.Context, Request) (Response, error) {
 			time.Sleep(time.Second)
 			return Response{}, nil
-		})}, Options{MaxInFlight: 1, Handler: HandlerFunc(func(ctx context.Context, _ Request) (Response, error) {
+		})}, Options{MaxInFlight: 1, MaxHandlers: 1, Handler: HandlerFunc(func(ctx context.Context, _ Request) (Response, error) {
 			type key struct{}
 			derived := context.WithValue(ctx, key{}, 1)
 			limited, stop := context.WithTimeout(ctx, time.Minute)
