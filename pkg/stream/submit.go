@@ -103,7 +103,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	if !call.pooled && ctx.Done() != nil {
 		// Before mu is held (see waitTurn): what ends until the call is in the table is
 		// noted in the call.
-		call.stop = context.AfterFunc(ctx, func() { c.contextEnded(call, ctx) })
+		call.stop = context.AfterFunc(ctx, func() { c.contextEnded(ctx, call) })
 	}
 
 	c.mu.Lock()
@@ -235,7 +235,7 @@ func (c *Conn) refuse(call *Call, outcome Outcome, cause error) error {
 }
 
 // contextEnded gives a call up by its context.
-func (c *Conn) contextEnded(call *Call, ctx context.Context) {
+func (c *Conn) contextEnded(ctx context.Context, call *Call) {
 	c.mu.Lock()
 	queued := call.queued
 	if !queued {
