@@ -31,7 +31,7 @@ func NewClient(cfg Config, services ...Service) (*Client, error) {
 		fx.StopTimeout(cfg.StopTimeout()),
 		appLogger,
 		clientModule,
-		fx.Invoke(func(o observation, admin *AdminServer) { c.observer, c.admin = o.Observer, admin }),
+		fx.Invoke(func(o Observation, admin *AdminServer) { c.observer, c.admin = o.Observer, admin }),
 	}
 	for _, s := range services {
 		options = append(options, fx.Provide(AsService(func() Service { return s })))

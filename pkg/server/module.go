@@ -18,8 +18,8 @@ import (
 
 // Module is the whole server for an fx app. It needs a [Config], and serves what
 // the value group of [AsService] holds. It provides *zap.Logger, zap.AtomicLevel,
-// *prometheus.Registry, [*PacketServer] and [*AdminServer]; an app that has a
-// logger of its own puts it in place by fx.Decorate. The packet trace has a logger
+// *prometheus.Registry, [Observation], [*PacketServer] and [*AdminServer]; an app that
+// has a logger of its own puts it in place by fx.Decorate. The packet trace has a logger
 // by itself, a *zap.Logger with the fx name "pktsvc.trace".
 //
 // It makes its logger the one that OpenTelemetry, in all of the process, tells of

@@ -18,8 +18,13 @@ import (
 
 var observersModule = fx.Module("observers", fx.Provide(newProvider, newTracing, newMetrics, newLogging, newRecorder, newObservation))
 
-// observation is what every connection is observed by.
-type observation struct{ stream.Observer }
+// Observation is what every connection is observed by. [Module] provides it for the
+// connections that an app makes itself, such as those on which its handlers call on: with
+// it as their Observer they are in the same metrics, traces, logs and listings.
+//
+// It is made of the names of all request types, so what an [AsService] constructor needs
+// cannot need it; see examples/relay.
+type Observation struct{ stream.Observer }
 
 type observationParams struct {
 	fx.In
@@ -34,13 +39,13 @@ type observationParams struct {
 
 // newObservation combines all observers. Tracing comes first: the context that
 // it makes is seen by those behind it.
-func newObservation(in observationParams) observation {
+func newObservation(in observationParams) Observation {
 	recorder := stream.Observer(in.Recorder)
 	if in.Config.Recorder.Off {
 		recorder = onlyConns{in.Recorder}
 	}
 	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging, recorder}
-	return observation{stream.Observers(append(all, in.Others...)...)}
+	return Observation{stream.Observers(append(all, in.Others...)...)}
 }
 
 // onlyConns is a recorder that knows the open connections, and what is in flight on them,

@@ -61,7 +61,7 @@ type packetServerParams struct {
 	Certificates *certificates
 	Authorize    Authorize `optional:"true"`
 	Admin        *AdminServer
-	Observer     observation
+	Observer     Observation
 	Services     services
 	Shutdowner   fx.Shutdowner
 	Lifecycle    fx.Lifecycle
