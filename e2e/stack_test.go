@@ -25,8 +25,9 @@ const (
 	dashboards = "../dashboards/*.json"
 )
 
-// pktsvc is the program, built once for all tests.
-var pktsvc string
+// pktsvc is the program, and relaying the example of a service in the middle, both built
+// once for all tests.
+var pktsvc, relaying string
 
 func TestMain(m *testing.M) {
 	if os.Getenv(embeddedVariable) != "" {
@@ -44,8 +45,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	pktsvc = filepath.Join(dir, "pktsvc")
-	build := exec.Command("go", "build", "-o", pktsvc, "./cmd/pktsvc")
+	pktsvc, relaying = filepath.Join(dir, "pktsvc"), filepath.Join(dir, "relay")
+	build := exec.Command("go", "build", "-o", dir+"/", "./cmd/pktsvc", "./examples/relay")
 	build.Dir, build.Stdout, build.Stderr = "..", os.Stdout, os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {
@@ -81,6 +82,18 @@ func begin(t *testing.T, p program, addr, admin string, flags ...string) *servic
 	p.name = "serve"
 	p.args = append([]string{"serve", "--listen", "tcp://" + addr, "--admin", admin}, flags...)
 	return &service{run(t, p), addr, admin}
+}
+
+// relay starts a service in the middle, which asks the one at addr, and waits until it is
+// ready.
+func relay(t *testing.T, addr string, env []string) *service {
+	t.Helper()
+	s := &service{addr: address(t), admin: address(t)}
+	s.process = run(t, program{name: "relay", path: relaying, args: []string{addr}, env: append([]string{
+		"PKTSVC_LISTEN=tcp://" + s.addr, "PKTSVC_ADMIN=" + s.admin,
+	}, env...)})
+	s.ready(t, s.url("/readyz"))
+	return s
 }
 
 var scrapesDone = regexp.MustCompile(`(?m)^promhttp_metric_handler_requests_total\{code="200"\} (\d+)$`)
@@ -170,6 +183,12 @@ func (j *jaeger) environment() []string {
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + j.otlp, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
 		"OTEL_TRACES_SAMPLER=always_on", "OTEL_BSP_SCHEDULE_DELAY=200",
 	}
+}
+
+// environmentUnsampled is the same, but no request is sampled when it begins: only those
+// that turn out to be notable are seen.
+func (j *jaeger) environmentUnsampled() []string {
+	return append(j.environment(), "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
 }
 
 // prometheus is a running Prometheus.

@@ -11,13 +11,56 @@ import (
 // jaegerTrace is the part of an answer of Jaeger that is looked at.
 type jaegerTrace struct {
 	Data []struct {
-		Spans []struct {
-			Tags []struct {
-				Key   string
-				Value any
-			}
+		Spans     []jaegerSpan
+		Processes map[string]struct{ ServiceName string }
+	}
+}
+
+// jaegerSpan is one span; its times are in microseconds.
+type jaegerSpan struct {
+	SpanID, OperationName, ProcessID string
+	StartTime, Duration              int64
+	References                       []struct{ RefType, SpanID string }
+	Tags                             []jaegerTag
+	Logs                             []struct {
+		Timestamp int64
+		Fields    []jaegerTag
+	}
+	service string // the process by its name
+}
+
+type jaegerTag struct {
+	Key   string
+	Value any
+}
+
+// tags are those of the span by name.
+func (s *jaegerSpan) tags() map[string]string {
+	has := make(map[string]string)
+	for _, tag := range s.Tags {
+		has[tag.Key] = fmt.Sprint(tag.Value)
+	}
+	return has
+}
+
+// trace returns the spans of a trace.
+func (j *jaeger) trace(id string) ([]jaegerSpan, error) {
+	body, err := get("http://" + j.query + "/api/traces/" + id)
+	if err != nil {
+		return nil, err
+	}
+	var found jaegerTrace
+	if err := json.Unmarshal(body, &found); err != nil {
+		return nil, err
+	}
+	var spans []jaegerSpan
+	for _, d := range found.Data {
+		for _, span := range d.Spans {
+			span.service = d.Processes[span.ProcessID].ServiceName
+			spans = append(spans, span)
 		}
 	}
+	return spans, nil
 }
 
 // Two clicks: from a panel to an exemplar, from the exemplar to the trace of one
@@ -76,26 +119,17 @@ func (p *prometheus) exemplar(t *testing.T, expr string) (trace, role string, er
 // request finds the request that a trace is of, as one side names it: connections
 // have names of their own on each.
 func (j *jaeger) request(trace, role string) (conn, tag string, err error) {
-	body, err := get("http://" + j.query + "/api/traces/" + trace)
+	spans, err := j.trace(trace)
 	if err != nil {
 		return "", "", err
 	}
-	var found jaegerTrace
-	if err := json.Unmarshal(body, &found); err != nil {
-		return "", "", err
-	}
-	for _, d := range found.Data {
-		for _, span := range d.Spans {
-			has := make(map[string]string)
-			for _, attribute := range span.Tags {
-				has[attribute.Key] = fmt.Sprint(attribute.Value)
-			}
-			if has["span.kind"] == role && has["pktsvc.conn"] != "" && has["pktsvc.channel"] != "" && has["pktsvc.tag"] != "" {
-				return has["pktsvc.conn"], has["pktsvc.tag"], nil
-			}
+	for i := range spans {
+		has := spans[i].tags()
+		if has["span.kind"] == role && has["pktsvc.conn"] != "" && has["pktsvc.channel"] != "" && has["pktsvc.tag"] != "" {
+			return has["pktsvc.conn"], has["pktsvc.tag"], nil
 		}
 	}
-	return "", "", fmt.Errorf("no span of the %s in trace %s names its connection, channel and tag: %s", role, trace, body)
+	return "", "", fmt.Errorf("no span of the %s in trace %s names its connection, channel and tag: %v", role, trace, spans)
 }
 
 // logged finds the line about a request by each of its names.
