@@ -326,6 +326,27 @@ func TestTimesComeWithSlowResponses(t *testing.T) {
 	})
 }
 
+// So does that of a handler which began on the reader, since it is quick as a rule, and was
+// not this time.
+func TestTimesOfAHandlerThatLostTheReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mux := new(Mux)
+		mux.Inline(1, "Stall", HandlerFunc(func(context.Context, Request) (Response, error) {
+			time.Sleep(30 * time.Millisecond)
+			return Response{}, nil
+		}))
+		l := new(listing)
+		a, _, end := asking(t, Options{Observer: l}, Options{Observer: new(listing), Handler: mux})
+		defer end()
+		if _, err := a.Call(t.Context(), Request{Type: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if queued, handled, known := l.ends[0].Remote(); queued != 0 || handled != 30*time.Millisecond || !known {
+			t.Errorf("queued for %v, handled for %v, known %v; want 30ms of a handler", queued, handled, known)
+		}
+	})
+}
+
 // No more calls are in flight than the peer says that it takes.
 func TestCreditBoundsCallsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -166,7 +166,10 @@ func (c *Conn) serveQuick(in *inbound) (stays bool) {
 	}
 	resp, err := c.invoke(in)
 	stays = c.role.endTurn(turn)
-	if sampled && stays {
+	switch {
+	case !stays: // it took long, which is told
+		in.answered = now()
+	case sampled:
 		ended = now()
 		pace.sample(started.until(ended))
 	}
