@@ -36,6 +36,11 @@ const (
 	keyOutcome      = attribute.Key("pktsvc.outcome")
 	keyWaited       = attribute.Key("pktsvc.waited") // seconds until the handler started
 
+	// What a peer has told of its part of a call: seconds until the handler started, and
+	// those of the handler. The rest was the way there and back.
+	keyPeerWaited  = attribute.Key("pktsvc.peer.waited")
+	keyPeerHandled = attribute.Key("pktsvc.peer.handled")
+
 	keyBecause = attribute.Key("pktsvc.notable_because") // of a span that was made after the request's end
 
 	eventQueued        = "pktsvc.request.queued"    // client: it has a tag and waits to be sent

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
@@ -67,6 +68,40 @@ func TestSpansTravel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The span of a call has what the peer tells of its part.
+func TestTimesOfThePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, spans := mustProvider(t, ProviderOptions{Sampler: Ratio(1)})
+		far, _ := mustProvider(t, ProviderOptions{Sampler: Ratio(0)})
+		k := keeper{make(chan stream.End, 2)}
+		c, _ := connect(t,
+			stream.Options{Extension: stream.ExtensionAsk, Observer: New(Options{Provider: near})},
+			stream.Options{
+				Observer: stream.Observers(New(Options{Provider: far}), k),
+				Handler: stream.HandlerFunc(func(_ context.Context, req stream.Request) (stream.Response, error) {
+					time.Sleep(time.Duration(req.Type) * time.Millisecond)
+					return stream.Response{}, nil
+				}),
+			})
+		synctest.Wait()
+		for _, ms := range []uint64{30, 0} {
+			if err := ask(t.Context(), c, stream.Request{Type: ms}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list := spans.spans(t, near)
+		if len(list) != 2 {
+			t.Fatalf("%d spans", len(list))
+		}
+		if got := attributes(list[0].Attributes); got["pktsvc.peer.waited"] != "0" || got["pktsvc.peer.handled"] != "0.03" {
+			t.Errorf("%v", got)
+		}
+		if got := attributes(list[1].Attributes); got["pktsvc.peer.handled"] != "" {
+			t.Errorf("%v, of a quick one", got)
+		}
+	})
 }
 
 // Without a byte on the wire, both ends know the same trace of a request that neither has

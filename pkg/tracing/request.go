@@ -198,6 +198,9 @@ func (r *request) endAttributes(attrs []attribute.KeyValue) []attribute.KeyValue
 	if end.Tag != 0 && r.kind == trace.SpanKindClient {
 		attrs = append(attrs, number(keyTag, end.Tag))
 	}
+	if waited, handled, known := end.Remote(); known {
+		attrs = append(attrs, keyPeerWaited.Float64(waited.Seconds()), keyPeerHandled.Float64(handled.Seconds()))
+	}
 	if end.outcome == stream.OutcomeOK {
 		return append(attrs, keyResponseSize.Int(end.ResponseSize))
 	}
