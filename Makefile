@@ -96,12 +96,15 @@ components: ## build the Prometheus and Jaeger that the live tests run
 	e2e/components/install
 
 .PHONY: e2e
-e2e: components ## dashboards, rules and alerts on a live service, with real components
+e2e: components python ## dashboards, rules and alerts on a live service, with real components
 	$(GO) -C e2e test -count 1 -timeout 20m ./...
 
-.PHONY: interop
-interop: ## the Python package as the other side (needs Python)
+.PHONY: python
+python: ## install the Python package that tests have as the other side (needs Python)
 	interop/install
+
+.PHONY: interop
+interop: python ## the Python package as the other side
 	$(GO) test -count 1 ./interop
 
 .PHONY: validate

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/pktsvc/pktsvc/pkg/diag"
 	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/server"
@@ -19,6 +21,7 @@ import (
 // One request in many is slow, by a fault of which only its time tells. It is found.
 const (
 	manyRequests = 100_000
+	oddRequest   = 90_000 // which one it is
 	faultTime    = 3 * time.Second
 	slowFrom     = "1s" // far above what a busy machine does to a request, and below the fault
 )
@@ -38,12 +41,13 @@ type following struct {
 func follow(t *testing.T, between func(addr string) string) *following {
 	t.Helper()
 	f := &following{jaeger: startJaeger(t)}
-	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom)
+	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom,
+		"PKTSVC_RECORDER_RECORDS="+strconv.Itoa(4*manyRequests)) // connections share it, and what came last is to be there
 	f.behind = serve(t, program{env: env})
 	f.relay = relay(t, between(f.behind.addr), env)
 	f.prometheus = startPrometheus(t, map[string][]string{"behind": {f.behind.admin}, "relay": {f.relay.admin}})
 	f.observed = observe(t, f.jaeger)
-	f.client = f.call(t, "tcp", f.relay.addr)
+	f.client = call(t, f.observed, "tcp", f.relay.addr)
 	return f
 }
 
@@ -73,10 +77,10 @@ func observe(t *testing.T, j *jaeger) *server.Client {
 }
 
 // call makes a client whose calls are observed.
-func (f *following) call(t *testing.T, network, addr string) *stream.Client {
+func call(t *testing.T, observed *server.Client, network, addr string) *stream.Client {
 	t.Helper()
 	c, err := stream.NewClient(stream.DialNetwork(network, addr), stream.ClientOptions{
-		Conn: stream.Options{Name: "caller", Observer: f.observed.Observer()},
+		Conn: stream.Options{Name: "caller", Observer: observed.Observer()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +89,7 @@ func (f *following) call(t *testing.T, network, addr string) *stream.Client {
 	return c
 }
 
-// askMany asks for sleeps of no time, and once, in the middle, for that of the payload
+// askMany asks for sleeps of no time, and once, when most are done, for that of the payload
 // given. It returns the tag of that one.
 func (f *following) askMany(t *testing.T, payload string) (tag uint64) {
 	t.Helper()
@@ -99,7 +103,7 @@ func (f *following) askMany(t *testing.T, payload string) (tag uint64) {
 					return
 				}
 				req := stream.Request{Type: diag.TypeSleep, Payload: []byte("0")}
-				if n == manyRequests/2 {
+				if n == oddRequest {
 					req.Payload = []byte(payload)
 				}
 				call, err := f.client.Submit(t.Context(), req)
@@ -110,7 +114,7 @@ func (f *following) askMany(t *testing.T, payload string) (tag uint64) {
 					t.Errorf("request %d: %v", n, err)
 					return
 				}
-				if n == manyRequests/2 {
+				if n == oddRequest {
 					tag = call.Tag()
 				}
 			}
@@ -123,10 +127,11 @@ func (f *following) askMany(t *testing.T, payload string) (tag uint64) {
 	return tag
 }
 
-// notable is the one notable request of a role. It is found by its name, too.
-func notable(t *testing.T, admin, role string) flight.Request {
+// notable is the one notable request of a role, and of what else is given. It is found by
+// its name, too.
+func notable(t *testing.T, admin, role string, match ...string) flight.Request {
 	t.Helper()
-	list := requests(t, admin, "requests", "--notable", "role="+role)
+	list := requests(t, admin, append([]string{"requests", "--notable", "role=" + role}, match...)...)
 	if len(list) != 1 {
 		t.Fatalf("%d requests are notable as %s, want 1: %v", len(list), role, list)
 	}
@@ -179,6 +184,76 @@ func TestFollowSlowHandler(t *testing.T) {
 	})
 	f.traced(t, asks.TraceID, "relay", "pktsvc")
 	f.traced(t, tapped.TraceID, "caller", "relay")
+}
+
+// The wire holds one response back. That end which waits for it knows so, since the peer has
+// told how long it took itself, and its trace says so; behind, the request is found by its
+// tag among the many that were quick.
+func TestFollowSlowWire(t *testing.T) {
+	const payload = "5" // so many milliseconds are worth being told
+	f := follow(t, func(addr string) string { return (&wire{payload: payload, to: addr}).laid(t) })
+	tag := f.askMany(t, payload)
+
+	if q := notable(t, f.relay.admin, "server"); q.Tag != tag || q.Slowest != "handler" {
+		t.Errorf("the relay remembers %s, mostly in %s; want tag %d, in handler", q.Name(), q.Slowest, tag)
+	}
+	asks := notable(t, f.relay.admin, "client")
+	if asks.Slowest != "wire" || asks.PeerTimes == nil || asks.PeerTimes.HandlerUS < 5000 {
+		t.Errorf("the relay says that the time went in %s, and that the peer has taken %+v", asks.Slowest, asks.PeerTimes)
+	}
+	if list := requests(t, f.behind.admin, "requests", "--notable"); len(list) != 0 {
+		t.Errorf("behind, nothing was slow, but notable is %v", list)
+	}
+	serves := requests(t, f.behind.admin, "requests", "--recent", "role=server", "tag="+strconv.FormatUint(asks.Tag, 10))
+	if len(serves) != 1 || serves[0].Method != "Sleep" || serves[0].DurationUS > faultTime.Microseconds()/2 {
+		t.Errorf("behind, tag %d was %v", asks.Tag, serves)
+	}
+	eventually(t, time.Minute, "the trace says where the time went", func() error {
+		spans, err := f.jaeger.trace(asks.TraceID)
+		if err != nil || len(spans) != 1 {
+			return fmt.Errorf("%d spans, %w", len(spans), err)
+		}
+		handled, err := strconv.ParseFloat(spans[0].tags()["pktsvc.peer.handled"], 64)
+		if err != nil || handled < 0.005 || handled > faultTime.Seconds()/2 || spans[0].Duration < faultTime.Microseconds() {
+			t.Fatalf("the peer has handled it for %v s, %v: %v", handled, err, &spans[0])
+		}
+		return nil
+	})
+}
+
+// A caller that samples a request has one trace of it in all three processes.
+func TestFollowSampled(t *testing.T) {
+	f := follow(t, func(addr string) string { return addr })
+	id := trace.TraceID{1, 15: 1}
+	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: id, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
+	}))
+	// A call carries nothing until the connection has had its first answer.
+	for _, ctx := range []context.Context{t.Context(), ctx} {
+		if _, err := f.client.Call(ctx, stream.Request{Type: diag.TypeEcho}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, time.Minute, "the trace goes through", func() error {
+		spans, err := f.jaeger.trace(id.String())
+		if err != nil {
+			return err
+		}
+		parent, path := trace.SpanID{1}.String(), ""
+		for range spans {
+			for i := range spans {
+				if s := &spans[i]; len(s.References) == 1 && s.References[0].SpanID == parent {
+					path += s.service + " " + s.tags()["span.kind"] + ", "
+					parent = s.SpanID
+					break
+				}
+			}
+		}
+		if path != "caller client, relay server, relay client, pktsvc server, " {
+			return fmt.Errorf("%q of %d spans", path, len(spans))
+		}
+		return nil
+	})
 }
 
 // exemplars waits until Prometheus has exemplars of the traces, by job and role, and
