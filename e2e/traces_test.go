@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -50,7 +51,9 @@ func (j *jaeger) trace(id string) ([]jaegerSpan, error) {
 		return nil, err
 	}
 	var found jaegerTrace
-	if err := json.Unmarshal(body, &found); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber() // tags are to be printed as they are
+	if err := dec.Decode(&found); err != nil {
 		return nil, err
 	}
 	var spans []jaegerSpan
