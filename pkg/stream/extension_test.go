@@ -422,6 +422,32 @@ func TestGoingAwayFailsNoCall(t *testing.T) {
 	})
 }
 
+// A connection that ends tells, before its EOF, what it has not served: what is on the wire
+// then is dropped, and may be sent elsewhere.
+func TestTheLastTagComesBeforeEOF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := scripted(t, Options{Handler: echo})
+		hello := Hello{Version: 1, Features: FeatureGoingAway, Nonce: 7}
+		p.send(Packet{Kind: KindRequest, Channel: ControlChannel, Tag: 2, Payload: hello.append(nil)})
+		p.send(Packet{Kind: KindRequest, Tag: 2}, Packet{Kind: KindRequest, Tag: 3})
+		synctest.Wait()
+		p.take()
+		ended := make(chan error, 1)
+		go func() { ended <- c.Shutdown(t.Context()) }()
+		synctest.Wait()
+		leaves := Message{Kind: MessageGoingAway}
+		served := Message{Kind: MessageGoingAway, Last: []ChannelTag{{0, 3}}}
+		p.wants(leaves.packet(2), served.packet(3), packetEndRequests, packetEOF)
+		p.send(Packet{Kind: KindRequest, Tag: 4})
+		synctest.Wait()
+		p.wants()
+		p.send(packetEOF)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Requests behind those that a peer serves still are for sending elsewhere.
 func TestGoingAwayWithTheLastTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -148,6 +148,9 @@ func (c *Conn) advance() {
 	}
 	idle := c.dispatch.active == 0
 	answered := l.receiveEnded || l.halfClosing || c.inFlight == c.givenUp
+	if idle && answered && !l.receiveEnded && !l.rejectNew {
+		c.tellGoingAway(true) // what is on the wire will be dropped: it may be sent elsewhere
+	}
 	if !l.requestsEnded && (l.receiveEnded || (idle && answered)) {
 		c.queueControl(&packetEndRequests)
 		l.requestsEnded = true
