@@ -36,10 +36,13 @@ type Range struct {
 
 func (r *Range) has(n uint64) bool { return !r.Set || r.Low <= n && n <= r.High }
 
-// String is one number, or LOW-HIGH.
+// String is one number, LOW-HIGH, or LOW- where there is no end.
 func (r *Range) String() string {
-	if r.Low == r.High {
+	switch r.High {
+	case r.Low:
 		return strconv.FormatUint(r.Low, 10)
+	case math.MaxUint64:
+		return fmt.Sprintf("%d-", r.Low)
 	}
 	return fmt.Sprintf("%d-%d", r.Low, r.High)
 }
@@ -52,8 +55,8 @@ var MatchParameters = []string{
 }
 
 // ParseMatch reads a match from parameters: conn, peer (a part of the address), identity,
-// role, label (a part), outcome (or failed), channel, type and tag (a number, or
-// LOW-HIGH; of a type also its name), slower_than (such as 100ms). Others are not looked
+// role, label (a part), outcome (or failed), channel, type and tag (a number, LOW-HIGH, or
+// LOW-; of a type also its name), slower_than (such as 100ms). Others are not looked
 // at. The error names all that is wrong.
 func ParseMatch(q url.Values, types map[uint64]string) (*Match, error) {
 	p := matchParser{q: q}

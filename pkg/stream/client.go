@@ -124,8 +124,9 @@ func NewClient(dial Dial, o ClientOptions) (*Client, error) {
 
 // Call is [Conn.Call] over the current connection, which is made if there is
 // none. A request of which nothing had been sent when the connection was lost is
-// sent again over a new one, and so is any that is declared idempotent; others
-// fail with [ErrConnectionLost].
+// sent again over a new one, and so is one that the peer has told that it does not
+// serve ([ErrGoingAway]), and any that is declared idempotent; others fail with
+// [ErrConnectionLost].
 func (c *Client) Call(ctx context.Context, req Request) (Response, error) {
 	var lost *Error // of the last attempt that may have been served
 	for attempt := 1; ; attempt++ {
