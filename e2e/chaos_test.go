@@ -16,7 +16,7 @@ import (
 const terminated = syscall.SIGTERM
 
 // A service is ended in order again and again while it is asked: whatever it has
-// accepted is answered.
+// accepted is answered, and what it has not, another time.
 func TestChaosTerm(t *testing.T) {
 	l := newLedger(t, program{})
 	c := callTo(t, new(callers), l)
@@ -25,7 +25,9 @@ func TestChaosTerm(t *testing.T) {
 		l.restart(t)
 	}
 	c.more(t, 1000, stream.OutcomeOK)
-	c.stop(t, "TestChaosTerm", l)
+	if by := c.stop(t, "TestChaosTerm", l); len(by) > 1 {
+		t.Errorf("not all were answered: %v", by)
+	}
 	for id := range noted(t, l) {
 		if a := c.asked[id]; a.outcome != stream.OutcomeOK {
 			t.Errorf("request %d was served, but its answer is %v", id, a.outcome)

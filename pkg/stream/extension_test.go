@@ -286,6 +286,35 @@ func TestMetadataTravels(t *testing.T) {
 	})
 }
 
+// dueContext is a context whose time is over, which nobody has noticed yet.
+type dueContext struct{ context.Context }
+
+func (dueContext) Deadline() (time.Time, bool) { return time.Now(), true }
+
+// A peer that knows the caller's deadline may be quicker to say that it has passed than the
+// caller's own timer. That is what it is for the caller, not a rejection.
+func TestRejectionsAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, without := range []Features{0, FeatureMetadata} {
+			a, _, end := asking(t, Options{Without: without}, Options{Handler: HandlerFunc(func(context.Context, Request) (Response, error) {
+				return Response{}, Reject("no")
+			})})
+			_, err := a.Call(dueContext{context.Background()}, Request{})
+			if without == 0 {
+				if e := (*Error)(nil); !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Outcome != OutcomeDeadline || !e.Sent {
+					t.Errorf("%v, want a deadline that has passed", err)
+				}
+			} else if !errors.Is(err, ErrRejected) {
+				t.Errorf("%v, want a rejection", err)
+			}
+			if _, err := a.Call(t.Context(), Request{}); !errors.Is(err, ErrRejected) {
+				t.Errorf("%v, without a deadline", err)
+			}
+			end()
+		}
+	})
+}
+
 // A response that took long comes with the peer's times.
 func TestTimesComeWithSlowResponses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -267,8 +268,20 @@ func (call *Call) answered(p *Packet, at moment) {
 		return
 	}
 	err := call.fail(OutcomeRejected, nil)
-	err.Remote, err.Sent, err.Flags, err.Payload = true, true, p.Flags, payload
-	call.settle(at, OutcomeRejected, Response{}, err)
+	err.Remote, err.Flags, err.Payload = true, p.Flags, payload
+	if call.conn.ext.has(FeatureMetadata) && call.late() {
+		// The peer knows how long the caller waits, and may be the first to say that
+		// this is over.
+		err = call.fail(OutcomeDeadline, context.DeadlineExceeded)
+	}
+	err.Sent = true
+	call.settle(at, err.Outcome, Response{}, err)
+}
+
+// late says whether the caller's time is over.
+func (call *Call) late() bool {
+	deadline, limited := call.ctx.Deadline()
+	return limited && !time.Now().Before(deadline)
 }
 
 // largeBatch is how many packets of one batch are a sign that there is more to do
