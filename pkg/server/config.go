@@ -132,6 +132,8 @@ type RecorderConfig struct {
 	Notable   int           `yaml:"notable" usage:"notable requests that are remembered for each reason: matched by a rule, failed, slow"`
 	Slow      time.Duration `yaml:"slow" usage:"requests that take longer are notable; 0 for none"`
 	SlowTypes []string      `yaml:"slow_types" usage:"the same for one type of request, NAME=DURATION (repeatable)"`
+	Adaptive  bool          `yaml:"adaptive" usage:"slow is also what takes longer than 99 of 100 of its type have lately, from 1ms on; not for types that slow_types names"`
+	Payloads  bool          `yaml:"payloads" usage:"rules may show the beginnings of payloads; else only how long they are"`
 }
 
 // Secret is a string that does not show when it is printed.

@@ -35,11 +35,12 @@ type observationParams struct {
 // newObservation combines all observers. Tracing comes first: the context that
 // it makes is seen by those behind it.
 func newObservation(in observationParams) observation {
-	recorder := stream.Observer(in.Recorder)
+	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging}
 	if in.Config.Recorder.Off {
-		recorder = onlyConns{in.Recorder}
+		all = append(all, onlyConns{in.Recorder})
+	} else {
+		all = append(all, in.Recorder.Payloads(), in.Recorder)
 	}
-	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging, recorder}
 	return observation{stream.Observers(append(all, in.Others...)...)}
 }
 
