@@ -33,6 +33,7 @@ type rule struct {
 	Every uint64    `json:"every"`
 	Log   bool      `json:"log"`
 	Span  bool      `json:"span"`
+	Bytes int       `json:"payload"`
 	Until time.Time `json:"until"`
 	Count uint64    `json:"count"`
 	Taken uint64    `json:"taken"`
@@ -40,7 +41,7 @@ type rule struct {
 
 func newTraceAddCommand() *cobra.Command {
 	var admin admin
-	var every, count int
+	var every, count, payload int
 	var span, log, asJSON bool
 	var during time.Duration
 	cmd := &cobra.Command{
@@ -57,6 +58,9 @@ func newTraceAddCommand() *cobra.Command {
 			}
 			q.Set("every", strconv.Itoa(every))
 			q.Set("count", strconv.Itoa(count))
+			if payload > 0 {
+				q.Set("payload", strconv.Itoa(payload))
+			}
 			q.Set("for", during.String())
 			q.Set("log", strconv.FormatBool(log))
 			q.Set("span", strconv.FormatBool(span))
@@ -78,6 +82,7 @@ func newTraceAddCommand() *cobra.Command {
 	flags.DurationVar(&during, "for", flight.DefaultRuleTime, "end after this time")
 	flags.BoolVar(&span, "span", true, "export a span of each")
 	flags.BoolVar(&log, "log", false, "log each")
+	flags.IntVar(&payload, "payload", 0, "show so many bytes of each payload: only how long it is, unless the server has recorder.payloads set")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object a line")
 	admin.flags(flags)
 	return cmd
@@ -108,6 +113,9 @@ func newTraceListCommand() *cobra.Command {
 				}
 				if r.Log {
 					does += ",log"
+				}
+				if r.Bytes > 0 {
+					does += ",payload"
 				}
 				if match == "" {
 					match = "all"

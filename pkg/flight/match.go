@@ -180,6 +180,14 @@ func (m *Match) numbers(role stream.Role, channel, tag, typ uint64) bool {
 	return m.Tag.has(tag) && m.Type.has(typ) && m.Channel.has(channel) && (m.Role == "" || m.Role == role.String())
 }
 
+// begun says whether a request that begins may come to be meant. A call has no tag yet.
+func (m *Match) begun(c *stream.ConnInfo, role stream.Role, channel, tag, typ uint64) bool {
+	if role == stream.RoleClient {
+		tag = m.Tag.Low
+	}
+	return m.numbers(role, channel, tag, typ) && m.conn(c)
+}
+
 // record says whether a request that has ended is meant. A nil match is all.
 func (m *Match) record(r *record) bool {
 	return m == nil || m.numbers(r.role, r.Channel, r.Tag, r.Type) &&

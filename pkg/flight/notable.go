@@ -1,6 +1,7 @@
 package flight
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type Notable struct {
 	failed  bool
 	matched []*Rule
 	traceID string
+	payload string
 }
 
 // Conn is the connection that the request was made on.
@@ -39,6 +41,12 @@ func (n *Notable) Outcome() stream.Outcome { return n.rec.outcome }
 
 // Rejection is why this side rejected it, if it did.
 func (n *Notable) Rejection() stream.RejectReason { return n.rec.rejection }
+
+// Slow says whether it took longer than requests of its type should.
+func (n *Notable) Slow() bool { return n.slow }
+
+// Payload is what a rule wants to have shown of its payload, as text.
+func (n *Notable) Payload() string { return n.payload }
 
 // Rules are those that it matches.
 func (n *Notable) Rules() []*Rule { return n.matched }
@@ -66,7 +74,7 @@ func (n *Notable) Because() string {
 // noted is what is remembered of one.
 type noted struct {
 	record
-	because, err, traceID string
+	because, err, traceID, payload string
 }
 
 // maxText bounds the text of an error, in bytes: peers have their part in it.
@@ -148,7 +156,7 @@ func (ns *notables) all(f func(*noted) bool) []noted {
 
 // consider deals with a request that has ended and is notable by itself, or may be
 // watched. traceID is the trace in which it is sampled, if it is.
-func (r *Recorder) consider(rec *record, err error, traceID string) {
+func (r *Recorder) consider(ctx context.Context, rec *record, err error, traceID string) {
 	w := r.watching.Load()
 	var rules, taps uint64
 	if w != nil {
@@ -159,9 +167,11 @@ func (r *Recorder) consider(rec *record, err error, traceID string) {
 	}
 	// A copy, so that rec need not be allocated for all those that end above.
 	n := &Notable{rec: new(*rec), Err: err, Sampled: traceID != "", traceID: traceID}
-	n.slow, n.failed = r.slow(&rec.End), rec.outcome != stream.OutcomeOK
+	n.failed = rec.outcome != stream.OutcomeOK
+	n.slow = rec.notable && (!n.failed || r.thresholds.Load().slow(&rec.End))
 	if w != nil {
 		n.matched = w.rulesOf(rules)
+		n.payload = r.payload(ctx, n)
 	}
 	if rec.notable || rules != 0 {
 		r.keep(n)
@@ -185,7 +195,7 @@ func (r *Recorder) keep(n *Notable) {
 			n.traceID = id
 		}
 	}
-	e := noted{record: *n.rec, because: n.Because(), err: textOf(n.Err), traceID: n.traceID}
+	e := noted{record: *n.rec, because: n.Because(), err: textOf(n.Err), traceID: n.traceID, payload: n.payload}
 	ns.mu.Lock()
 	ring.add(e)
 	ns.mu.Unlock()
@@ -194,7 +204,7 @@ func (r *Recorder) keep(n *Notable) {
 // Request is the form in which a notable request is shown.
 func (r *Recorder) Request(n *Notable) Request {
 	q := n.rec.request(r.opts.Types)
-	q.Because, q.Error, q.TraceID = n.Because(), textOf(n.Err), n.traceID
+	q.Because, q.Error, q.TraceID, q.Payload = n.Because(), textOf(n.Err), n.traceID, n.payload
 	return q
 }
 
@@ -206,7 +216,7 @@ func (r *Recorder) Notable(m *Match, most int) []Request {
 	for i := range found {
 		e := &found[i]
 		q := e.request(r.opts.Types)
-		q.Because, q.Error, q.TraceID = e.because, e.err, e.traceID
+		q.Because, q.Error, q.TraceID, q.Payload = e.because, e.err, e.traceID, e.payload
 		list = append(list, q)
 	}
 	slices.SortStableFunc(list, latest)

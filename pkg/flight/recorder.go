@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,6 +40,10 @@ type Options struct {
 	// Types are the names of request types. They are read once.
 	Types map[uint64]string
 
+	// ShowPayloads has the beginnings of payloads shown where a rule asks for them. Else it
+	// is told only how long they are.
+	ShowPayloads bool
+
 	// TraceID returns the trace of a request that another observer follows
 	// ([stream.Event].Followed), and whether it is sampled; if not the trace is empty. It
 	// must not block.
@@ -62,9 +65,8 @@ const MaxNotable = 1000
 type Recorder struct {
 	opts   Options // frozen
 	shards []shard
-	low    [64]time.Duration // from which on types below are slow
-	others map[uint64]time.Duration
-	least  time.Duration // of all of these
+
+	thresholds atomic.Pointer[thresholds]
 
 	notables notables
 
@@ -95,12 +97,9 @@ func New(o Options) (*Recorder, error) {
 	if o.Slow == 0 {
 		o.Slow = DefaultSlow
 	}
-	o.Types = maps.Clone(o.Types)
-	r := &Recorder{
-		opts: o, others: maps.Clone(o.SlowTypes),
-		conns: make(map[*stream.Conn]struct{}),
-	}
-	r.setSlow()
+	o.Types, o.SlowTypes = maps.Clone(o.Types), maps.Clone(o.SlowTypes)
+	r := &Recorder{opts: o, conns: make(map[*stream.Conn]struct{})}
+	r.thresholds.Store(newThresholds(o.SlowTypes, o.Slow))
 	r.notables.init(o.Notable)
 	n := min(shardsFor(runtime.GOMAXPROCS(0)), o.Records)
 	r.shards = make([]shard, n)
@@ -112,45 +111,6 @@ func New(o Options) (*Recorder, error) {
 
 // shardsFor is how many shards serve some processors.
 func shardsFor(processors int) int { return max(4, 2*processors) }
-
-// setSlow makes the tables of thresholds.
-func (r *Recorder) setSlow() {
-	none := func(d time.Duration) time.Duration {
-		if d <= 0 {
-			return math.MaxInt64
-		}
-		return d
-	}
-	r.opts.Slow = none(r.opts.Slow)
-	for i := range r.low {
-		r.low[i] = r.opts.Slow
-	}
-	r.least = r.opts.Slow
-	for typ, d := range r.others {
-		d = none(d)
-		r.others[typ] = d
-		if typ < uint64(len(r.low)) {
-			r.low[typ] = d
-		}
-		r.least = min(r.least, d)
-	}
-}
-
-// slow says whether a request that has ended was slow.
-func (r *Recorder) slow(e *stream.End) bool {
-	return e.Duration >= r.least && e.Duration >= r.slowFrom(e.Type)
-}
-
-// slowFrom is the time from which on a type is slow.
-func (r *Recorder) slowFrom(typ uint64) time.Duration {
-	if typ < uint64(len(r.low)) {
-		return r.low[typ]
-	}
-	if d, known := r.others[typ]; known {
-		return d
-	}
-	return r.opts.Slow
-}
 
 func (r *Recorder) shardOf(c *stream.ConnInfo) *shard {
 	return &r.shards[c.ID%uint64(len(r.shards))]
@@ -171,20 +131,20 @@ func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context {
 // ObserveEnds remembers requests that were answered ok.
 func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
 	conn := c.Info()
-	some := r.watching.Load() != nil // of them have to be looked at once more
+	some, slow := r.watching.Load() != nil, r.thresholds.Load() // some have to be looked at once more
 	s := r.shardOf(conn)
 	s.mu.Lock()
 	for i := range ends {
 		rec := s.put()
 		rec.End, rec.conn = ends[i], conn
 		rec.role, rec.outcome, rec.rejection = role, stream.OutcomeOK, stream.RejectNone
-		rec.notable = r.slow(&rec.End)
+		rec.notable = slow.slow(&rec.End)
 		some = some || rec.notable
 	}
 	s.mu.Unlock()
 	if some {
 		for i := range ends {
-			r.consider(&record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: r.slow(&ends[i])}, nil, "")
+			r.consider(context.Background(), &record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: slow.slow(&ends[i])}, nil, "")
 		}
 	}
 }
@@ -196,6 +156,9 @@ func (r *Recorder) Observe(ctx context.Context, e *stream.Event) {
 		r.mu.Lock()
 		r.conns[e.Conn] = struct{}{}
 		r.mu.Unlock()
+		if r.wantsPayloads() { // perhaps only since the connection has asked
+			e.Conn.AskObserver()
+		}
 	case stream.EventConnClosed:
 		r.mu.Lock()
 		delete(r.conns, e.Conn)
@@ -215,7 +178,7 @@ func (r *Recorder) ended(ctx context.Context, e *stream.Event) {
 	if e.Kind == stream.EventCallDone {
 		rec.role = stream.RoleClient
 	}
-	rec.notable = rec.outcome != stream.OutcomeOK || r.slow(&rec.End)
+	rec.notable = rec.outcome != stream.OutcomeOK || r.thresholds.Load().slow(&rec.End)
 	s := r.shardOf(rec.conn)
 	s.mu.Lock()
 	*s.put() = rec
@@ -225,14 +188,15 @@ func (r *Recorder) ended(ctx context.Context, e *stream.Event) {
 		if e.Followed && r.opts.TraceID != nil {
 			traceID, _ = r.opts.TraceID(ctx)
 		}
-		r.consider(&rec, e.Err, traceID)
+		r.consider(ctx, &rec, e.Err, traceID)
 	}
 }
 
 // slowWrite looks for requests that were quick until their responses had to wait for
 // the stream.
 func (r *Recorder) slowWrite(e *stream.Event) {
-	if e.Duration < r.least {
+	slow := r.thresholds.Load()
+	if e.Duration < slow.least {
 		return
 	}
 	conn := e.Conn.Info()
@@ -241,7 +205,7 @@ func (r *Recorder) slowWrite(e *stream.Event) {
 	s.mu.Lock()
 	for i := range s.ring {
 		rec := &s.ring[i]
-		if rec.conn == conn && rec.role == stream.RoleServer && !rec.notable && rec.Sent() >= r.slowFrom(rec.Type) {
+		if rec.conn == conn && rec.role == stream.RoleServer && !rec.notable && rec.Sent() >= slow.from(rec.Type) {
 			rec.notable = true
 			found = append(found, *rec)
 		}
@@ -252,15 +216,19 @@ func (r *Recorder) slowWrite(e *stream.Event) {
 	}
 }
 
+// open lists the open connections.
+func (r *Recorder) open() []*stream.Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.conns))
+}
+
 // InFlight lists the requests of all open connections that have no answer yet, the oldest
 // first, as far as they match. It does not block.
 func (r *Recorder) InFlight(m *Match) []Request {
-	r.mu.Lock()
-	conns := slices.Collect(maps.Keys(r.conns))
-	r.mu.Unlock()
 	var list []Request
 	now := time.Now()
-	for _, c := range conns {
+	for _, c := range r.open() {
 		info := c.Info()
 		if !m.conn(info) {
 			continue

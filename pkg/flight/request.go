@@ -42,7 +42,9 @@ type Request struct {
 	ResponseBytes int    `json:"response_bytes"`
 	TraceID       string `json:"trace_id"`        // empty: there is no trace of it
 	Because       string `json:"notable_because"` // slow, failed, cancelled, rule N, or several, with commas
-	Payload       string `json:"payload,omitempty"`
+	// Payload is what a rule wants to have shown of the request's payload: its beginning,
+	// quoted, or how long it is.
+	Payload string `json:"payload,omitempty"`
 }
 
 // PeerTimes are how long a peer let a call wait for a handler, and how long that took.

@@ -26,6 +26,7 @@ type Rule struct {
 	// What is done with them beside remembering them: whoever has set Options.Notify sees
 	// to it.
 	Log, Span bool
+	Payload   int // how many bytes of the request's payload are shown; 0: nothing of it
 
 	Until time.Time // when it ends by itself
 	Count uint64    // after how many requests it ends by itself
@@ -40,6 +41,7 @@ type RuleOptions struct {
 	Match     Match
 	Every     uint64
 	Log, Span bool
+	Payload   int           // bytes, up to MaxPayload (see Options.ShowPayloads and Recorder.Payloads)
 	For       time.Duration // how long (DefaultRuleTime)
 	Count     uint64        // for how many requests (DefaultRuleCount)
 }
@@ -57,9 +59,11 @@ func (r *Recorder) AddRule(o RuleOptions) (*Rule, error) {
 		return nil, fmt.Errorf("a rule for %v: want more than 0 and up to %v", o.For, MaxRuleTime)
 	case o.Count > MaxRuleCount:
 		return nil, fmt.Errorf("a rule for %d requests: want up to %d", o.Count, MaxRuleCount)
+	case o.Payload < 0 || o.Payload > MaxPayload:
+		return nil, fmt.Errorf("%d bytes of payloads: want up to %d", o.Payload, MaxPayload)
 	}
 	rule := &Rule{
-		Match: o.Match, Every: max(1, o.Every), Log: o.Log, Span: o.Span,
+		Match: o.Match, Every: max(1, o.Every), Log: o.Log, Span: o.Span, Payload: o.Payload,
 		Until: time.Now().Add(o.For), Count: o.Count, recorder: r,
 	}
 	full := false

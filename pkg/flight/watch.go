@@ -110,8 +110,16 @@ func (t *Tap) show(r *Recorder, n *Notable) {
 
 // watch replaces watching by a changed copy.
 func (r *Recorder) watch(change func(*watching)) {
+	if r.replaceWatching(change) {
+		r.askAgain()
+	}
+}
+
+// replaceWatching says whether payloads are wanted where they were not, or the reverse.
+func (r *Recorder) replaceWatching(change func(*watching)) (payloads bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before := r.wantsPayloads()
 	w := new(watching)
 	if old := r.watching.Load(); old != nil {
 		w.rules, w.taps = slices.Clone(old.rules), slices.Clone(old.taps)
@@ -121,4 +129,5 @@ func (r *Recorder) watch(change func(*watching)) {
 		w = nil
 	}
 	r.watching.Store(w)
+	return before != r.wantsPayloads()
 }

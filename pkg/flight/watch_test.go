@@ -71,7 +71,7 @@ func TestRules(t *testing.T) {
 
 func TestRuleLimits(t *testing.T) {
 	r := mustNew(t, Options{})
-	for _, o := range []RuleOptions{{For: -1}, {For: 25 * time.Hour}, {Count: MaxRuleCount + 1}} {
+	for _, o := range []RuleOptions{{For: -1}, {For: 25 * time.Hour}, {Count: MaxRuleCount + 1}, {Payload: -1}, {Payload: MaxPayload + 1}} {
 		if _, err := r.AddRule(o); err == nil || !strings.Contains(err.Error(), "want") {
 			t.Errorf("%+v: %v", o, err)
 		}

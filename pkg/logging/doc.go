@@ -16,7 +16,8 @@
 //   - the activity of each interval, see [Observer.Start].
 //
 // Lines about requests name them as connection:tag:label, and carry the fields
-// conn, channel, tag, type, and trace_id and span_id where the trace is sampled.
+// conn, channel, tag, type, and trace_id and span_id where the trace is sampled;
+// trace_id alone where a request gets its span after its end (Options.TraceID).
 // Payloads are never written.
 //
 // Peers can cause lines without limit: give the observer a logger that samples,

@@ -24,6 +24,11 @@ type Options struct {
 	// sampled; only then lines carry them. It must not block. Nil: none do.
 	IDs func(context.Context) (traceID, spanID string, sampled bool)
 
+	// TraceID returns the trace of a request that has ended and is not sampled, but gets a
+	// span all the same because it has failed or was slow: lines about its end carry it. It
+	// must not block nor keep e. Nil, or an empty trace: none do.
+	TraceID func(e *stream.Event) string
+
 	// Fields returns further fields for the lines about a connection as a whole,
 	// such as its peer's address. It must not block. At the opening the
 	// connection may not be known yet to those who have been given it.
@@ -57,6 +62,7 @@ type Observer struct {
 	log    *zap.Logger
 	types  map[uint64]string
 	ids    func(context.Context) (string, string, bool)
+	ended  func(*stream.Event) string // their trace
 	fields func(*stream.Conn) []zap.Field
 	slow   time.Duration
 
@@ -82,6 +88,7 @@ func New(o Options) *Observer {
 		log:      o.Log,
 		types:    maps.Clone(o.Types),
 		ids:      o.IDs,
+		ended:    o.TraceID,
 		fields:   o.Fields,
 		slow:     o.Slow,
 		trace:    packetTrace{log: o.TraceLog, allowed: o.PacketTrace},

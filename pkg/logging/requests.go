@@ -109,12 +109,22 @@ func (l *Observer) requestFields(ctx context.Context, e *stream.Event) []zap.Fie
 			fields = append(fields, zap.String("method", name))
 		}
 	}
+	return append(fields, l.traceFields(ctx, e)...)
+}
+
+// traceFields name the trace of a request, if it has one.
+func (l *Observer) traceFields(ctx context.Context, e *stream.Event) []zap.Field {
 	if l.ids != nil {
 		if traceID, spanID, sampled := l.ids(ctx); sampled {
-			fields = append(fields, zap.String("trace_id", traceID), zap.String("span_id", spanID))
+			return []zap.Field{zap.String("trace_id", traceID), zap.String("span_id", spanID)}
 		}
 	}
-	return fields
+	if l.ended != nil && e.Outcome != stream.OutcomePending {
+		if traceID := l.ended(e); traceID != "" {
+			return []zap.Field{zap.String("trace_id", traceID)}
+		}
+	}
+	return nil
 }
 
 // outcomeFields are those of an event that are set.

@@ -80,7 +80,7 @@ func New(reg prometheus.Registerer, o Options) (*Observer, error) {
 		"Responses of peers that nobody waited for: late (the call had been given up) or unknown (they answer no request).", "reason")
 	m.late, m.unknown = responses.WithLabelValues("late"), responses.WithLabelValues("unknown")
 	m.collected = []prometheus.Collector{
-		m.requests.total, m.requests.rejected, m.requests.duration, closed, m.opened, m.panics, m.dropped, responses,
+		m.requests.total, m.requests.rejected, m.requests.duration, m.requests.stages, closed, m.opened, m.panics, m.dropped, responses,
 	}
 	if reg != nil {
 		if err := reg.Register(m); err != nil {
@@ -142,6 +142,7 @@ func (m *Observer) ObserveEnds(_ *stream.Conn, role stream.Role, ends []stream.E
 		s := m.requests.of(ends[0].Type, role)
 		s.outcomes[stream.OutcomeOK].Add(float64(n))
 		s.duration.observeEnds(ends[:n])
+		s.stages.addEnds(ends[:n])
 		ends = ends[n:]
 	}
 }
@@ -153,6 +154,7 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 		return // how long the peer stayed says nothing about the service
 	}
 	s.duration.observe(e.Duration)
+	s.stages.addEnd(e)
 	if m.traceID != nil && e.Followed && s.duration.lacksExemplar(e.Duration, e.Time) {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
 			s.duration.keepTrace(e.Duration, e.Time, id)

@@ -15,6 +15,7 @@ type requests struct {
 	total    *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	duration *durationVec
+	stages   *stageVec
 
 	low   [64]*typeSeries // of the types below, which are the usual ones
 	types map[uint64]*typeSeries
@@ -29,6 +30,7 @@ type requestSeries struct {
 	outcomes   [stream.NumOutcomes]prometheus.Counter
 	rejections [stream.NumRejectReasons]prometheus.Counter // role server only
 	duration   *durations
+	stages     *stages
 }
 
 func (r *requests) init(types map[uint64]string) {
@@ -42,6 +44,7 @@ func (r *requests) init(types map[uint64]string) {
 		"Time from the beginning of a request to its outcome: role client from the call to the answer, "+
 			"role server from its acceptance to its queued response. Those of a server that were rejected before they were accepted, or lost with their connection, have none.",
 		"type", "role")
+	r.stages = newStageVec()
 	r.other = r.bind(otherType)
 	r.types = make(map[uint64]*typeSeries, len(types))
 	for typ, name := range types {
@@ -65,6 +68,7 @@ func (r *requests) bind(name string) *typeSeries {
 			s[i].outcomes[o] = r.total.WithLabelValues(name, role, o.String())
 		}
 		s[i].duration = r.duration.with(name, role)
+		s[i].stages = r.stages.with(name, stream.Role(i))
 	}
 	return s
 }

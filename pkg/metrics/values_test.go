@@ -130,19 +130,20 @@ func TestValues(t *testing.T) {
 		})
 		want(t, clientReg, client)
 		change(server, map[string]float64{
-			`requests_total{outcome="ok",role="server",type="Echo"}`: 4,
-			`requests_total{outcome="ok",role="server",type="Wait"}`: 2,
-			`request_duration_seconds{role="server",type="Echo"}`:    4,
-			`request_duration_seconds{role="server",type="Wait"}`:    2,
-			`requests_in_flight{role="server"}`:                      0,
-			`requests_queued{}`:                                      0,
-			`request_payload_bytes{}`:                                0,
-			`connections_open{}`:                                     0,
-			`connections_closed_total{reason="shutdown"}`:            1,
-			`packets_total{direction="sent"}`:                        13,
-			`packets_total{direction="received"}`:                    13,
-			`packet_bytes_total{direction="sent"}`:                   float64(p.wire.read.Load()),
-			`packet_bytes_total{direction="received"}`:               float64(p.wire.wrote.Load()),
+			`requests_total{outcome="ok",role="server",type="Echo"}`:                 4,
+			`requests_total{outcome="ok",role="server",type="Wait"}`:                 2,
+			`request_duration_seconds{role="server",type="Echo"}`:                    4,
+			`request_duration_seconds{role="server",type="Wait"}`:                    2,
+			`request_stage_seconds_total{role="server",stage="handler",type="Wait"}`: 1,
+			`requests_in_flight{role="server"}`:                                      0,
+			`requests_queued{}`:                                                      0,
+			`request_payload_bytes{}`:                                                0,
+			`connections_open{}`:                                                     0,
+			`connections_closed_total{reason="shutdown"}`:                            1,
+			`packets_total{direction="sent"}`:                                        13,
+			`packets_total{direction="received"}`:                                    13,
+			`packet_bytes_total{direction="sent"}`:                                   float64(p.wire.read.Load()),
+			`packet_bytes_total{direction="received"}`:                               float64(p.wire.wrote.Load()),
 		})
 		want(t, serverReg, server)
 	})

@@ -106,6 +106,9 @@ type LimitsConfig struct {
 	FirstByteTimeout time.Duration `yaml:"first_byte_timeout" usage:"ends a connection that sends nothing at all; 0 for never"`
 	IdleTimeout      time.Duration `yaml:"idle_timeout" usage:"ends a connection without packets for so long; 0 for never"`
 	MaxAge           time.Duration `yaml:"max_age" usage:"ends a connection that is older, some up to a tenth earlier so that they do not end together; 0 for never"`
+	PingInterval     time.Duration `yaml:"ping_interval" usage:"how often this side pings peers that it has called, where both speak the extension; others when they were silent for twice as long"`
+	PingTimeout      time.Duration `yaml:"ping_timeout" usage:"ends a connection on which nothing at all comes for so long after a ping"`
+	Without          []string      `yaml:"without" usage:"features of the extension that are not used: metadata, cancel, ping, credit, going_away, times, or all"`
 }
 
 // DrainConfig divides the time between the signal to stop and the end.
@@ -132,6 +135,8 @@ type RecorderConfig struct {
 	Notable   int           `yaml:"notable" usage:"notable requests that are remembered for each reason: matched by a rule, failed, slow"`
 	Slow      time.Duration `yaml:"slow" usage:"requests that take longer are notable; 0 for none"`
 	SlowTypes []string      `yaml:"slow_types" usage:"the same for one type of request, NAME=DURATION (repeatable)"`
+	Adaptive  bool          `yaml:"adaptive" usage:"slow is also what takes longer than 99 of 100 of its type have lately, from 1ms on; not for types that slow_types names"`
+	Payloads  bool          `yaml:"payloads" usage:"rules may show the beginnings of payloads; else only how long they are"`
 }
 
 // Secret is a string that does not show when it is printed.
@@ -189,6 +194,8 @@ func (c *Config) setDefaults() {
 	orDefault(&c.Limits.WriteTimeout, stream.DefaultWriteTimeout)
 	orDefault(&c.Limits.ReadTimeout, stream.DefaultReadTimeout)
 	orDefault(&c.Limits.PauseTimeout, stream.DefaultPauseTimeout)
+	orDefault(&c.Limits.PingInterval, stream.DefaultPingInterval)
+	orDefault(&c.Limits.PingTimeout, stream.DefaultPingTimeout)
 
 	orDefault(&c.Drain.Timeout, DefaultDrainTimeout)
 	orDefault(&c.Drain.Serve, min(stream.DefaultDrainTimeout, c.Drain.Timeout))
@@ -225,6 +232,7 @@ func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }
 // and observer.
 func (c Config) streamOptions() stream.Options {
 	l := c.Limits
+	without, _ := stream.ParseFeatures(l.Without...) // they are known names: see validate
 	return stream.Options{
 		MaxPacket:        l.MaxPacket,
 		MaxHandlers:      l.MaxHandlers,
@@ -240,6 +248,9 @@ func (c Config) streamOptions() stream.Options {
 		FirstByteTimeout: l.FirstByteTimeout,
 		IdleTimeout:      l.IdleTimeout,
 		MaxAge:           l.MaxAge,
+		PingInterval:     l.PingInterval,
+		PingTimeout:      l.PingTimeout,
+		Without:          without,
 		DrainTimeout:     c.Drain.Serve,
 		Linger:           c.Drain.Linger,
 	}

@@ -105,7 +105,7 @@ func TestConfigPrecedence(t *testing.T) {
 func TestConfigErrorsComeAllAtOnce(t *testing.T) {
 	_, err := load(t, "limits: {max_packet: 1.5, max_pakcet: 3}\ndrain: {timeout: 25}\nlog: 7\nadmin: [a]\n",
 		[]string{"PKTSVC_LIMITS_CONNECTIONS=-1", "PKTSVC_LOG_PACKETS=maybe", "PKTSVC_LISTEN=tcp://nowhere,udp://:1,tcp://:99999,unix://,stdio:,stdio:"},
-		[]string{"--log-level=loud", "--tracing-enabled=perhaps", "--limits-max-age=-3s", "--drain-serve=1h"})
+		[]string{"--log-level=loud", "--tracing-enabled=perhaps", "--limits-max-age=-3s", "--drain-serve=1h", "--limits-without=ping,nothing"})
 	if err == nil {
 		t.Fatal("all that was accepted")
 	}
@@ -119,6 +119,7 @@ func TestConfigErrorsComeAllAtOnce(t *testing.T) {
 		`log.level is "loud" (flag --log-level), want debug, info, warn or error`,
 		`tracing.enabled is "perhaps" (flag --tracing-enabled), want auto, on or off`,
 		`limits.max_age is "-3s" (flag --limits-max-age), want a time that is not negative`,
+		`limits.without is "nothing"`, `want all, or the name of a feature: metadata,cancel,ping,`,
 		`drain.serve is "1h0m0s" (flag --drain-serve), want at most drain.timeout, which is 25s`,
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -40,11 +40,12 @@ type observationParams struct {
 // newObservation combines all observers. Tracing comes first: the context that
 // it makes is seen by those behind it.
 func newObservation(in observationParams) Observation {
-	recorder := stream.Observer(in.Recorder)
+	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging}
 	if in.Config.Recorder.Off {
-		recorder = onlyConns{in.Recorder}
+		all = append(all, onlyConns{in.Recorder})
+	} else {
+		all = append(all, in.Recorder.Payloads(), in.Recorder)
 	}
-	all := []stream.Observer{in.Tracing, in.Metrics, in.Logging, recorder}
 	return Observation{stream.Observers(append(all, in.Others...)...)}
 }
 
@@ -89,8 +90,26 @@ type loggingParams struct {
 	Sampling *sampling
 	Services services
 	Provider *tracing.Provider
+	Tracing  *tracing.Observer
+	Recorder *flight.Recorder
 	Conns    *connections
 	Life     fx.Lifecycle
+}
+
+// traceOfEnded is the trace of a request that the recorder finds notable by itself.
+func (in loggingParams) traceOfEnded(e *stream.Event) string {
+	role := stream.RoleServer
+	switch e.Kind {
+	case stream.EventRequestDone, stream.EventRequestRejected:
+	case stream.EventCallDone:
+		role = stream.RoleClient
+	default:
+		return ""
+	}
+	if slow := in.Recorder.SlowFrom(e.Packet.Type); e.Outcome == stream.OutcomeOK && (slow == 0 || e.Duration < slow) {
+		return ""
+	}
+	return in.Tracing.ExportedTrace(e.Conn.Info(), role, e.Packet.Channel, e.Packet.Tag)
 }
 
 func newLogging(in loggingParams) (*logging.Observer, error) {
@@ -114,6 +133,9 @@ func newLogging(in loggingParams) (*logging.Observer, error) {
 	}
 	if in.Provider.Enabled() {
 		o.IDs = tracing.IDs
+		if !in.Config.Recorder.Off {
+			o.TraceID = in.traceOfEnded
+		}
 	}
 	l := logging.New(o)
 	in.Life.Append(fx.StartStopHook(l.Start, l.Stop))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // collector is an OTLP endpoint that keeps what it gets.
@@ -81,6 +82,32 @@ func TestTracesThatCannotLeave(t *testing.T) {
 	}
 	if r.logs.FilterMessage("the last traces have not left").Len() != 1 {
 		t.Error("that traces were lost is not logged")
+	}
+}
+
+// A request that is not sampled, but fails, has one trace in all signals.
+func TestTraceOfAFailureIsNamedEverywhere(t *testing.T) {
+	collector(t, func(http.ResponseWriter, *http.Request) {})
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
+	r := start(t, func(c *server.Config) { c.Log.Slow = time.Nanosecond })
+	conn := r.connect(t)
+	echo(t, conn, "well")
+	if _, err := conn.Call(t.Context(), stream.Request{Type: 99}); err == nil {
+		t.Fatal("it is served")
+	}
+	var got requestList
+	eventually(t, "it is notable", func() bool {
+		r.getJSON(t, "/requestz?state=notable", &got)
+		return got.Matched == 1
+	})
+	id := got.Requests[0].TraceID
+	lines := r.logs.FilterMessage("request rejected").All()
+	if len(lines) != 1 || id == "" || lines[0].ContextMap()["trace_id"] != id {
+		t.Errorf("trace %q, logged %v", id, lines)
+	}
+	// One that is slow to the log, but not to the recorder, has none.
+	if slow := r.logs.FilterMessage("slow request").All(); len(slow) != 1 || slow[0].ContextMap()["trace_id"] != nil {
+		t.Errorf("%v", slow)
 	}
 }
 

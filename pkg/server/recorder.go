@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/metrics"
+	"github.com/pktsvc/pktsvc/pkg/stream"
 	"github.com/pktsvc/pktsvc/pkg/tracing"
 )
 
@@ -24,6 +26,7 @@ type recorderParams struct {
 	Provider *tracing.Provider
 	Tracing  *tracing.Observer
 	Metrics  *metrics.Observer
+	Life     fx.Lifecycle
 }
 
 func newRecorder(in recorderParams) (*flight.Recorder, error) {
@@ -35,7 +38,8 @@ func newRecorder(in recorderParams) (*flight.Recorder, error) {
 	}
 	o := flight.Options{
 		Records: c.Records, Notable: c.Notable, Slow: never(c.Slow), SlowTypes: slow, Types: types,
-		Notify: notifier{in.Log.Named("recorder"), in.Tracing, in.Metrics, types}.notify,
+		ShowPayloads: c.Payloads,
+		Notify:       notifier{in.Log.Named("recorder"), in.Tracing, in.Metrics, types}.notify,
 	}
 	if in.Provider.Enabled() {
 		o.TraceID = tracing.TraceID
@@ -44,7 +48,40 @@ func newRecorder(in recorderParams) (*flight.Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Adaptive {
+		learn(r, in.Life)
+	}
 	return r, in.Registry.Register(recorderCounters{r})
+}
+
+// learnInterval is how often thresholds are learned.
+const learnInterval = 5 * time.Second
+
+// learn has the recorder learn what is slow, from time to time.
+func learn(r *flight.Recorder, life fx.Lifecycle) {
+	done := make(chan struct{})
+	ctx, stop := context.WithCancel(context.Background())
+	life.Append(fx.StartStopHook(
+		func() {
+			go func() {
+				defer close(done)
+				tick := time.NewTicker(learnInterval)
+				defer tick.Stop()
+				for {
+					select {
+					case <-tick.C:
+						r.Learn()
+					case <-ctx.Done():
+						return
+					}
+				}
+			}()
+		},
+		func() {
+			stop()
+			<-done
+		},
+	))
 }
 
 // never turns the 0 of a configuration, which is none, into that of the recorder.
@@ -102,7 +139,7 @@ type notifier struct {
 // and logs it if a rule asks for that.
 func (l notifier) notify(n *flight.Notable) (traceID string) {
 	end, logged := n.End(), false
-	spanned := len(n.Rules()) == 0 // slow and failed ones have one in any case
+	spanned := n.Slow() || n.Outcome() != stream.OutcomeOK // these have one in any case
 	for _, rule := range n.Rules() {
 		logged = logged || rule.Log
 		spanned = spanned || rule.Span
@@ -121,6 +158,9 @@ func (l notifier) notify(n *flight.Notable) (traceID string) {
 		}
 		if name := l.types[end.Type]; name != "" {
 			fields = append(fields, zap.String("method", name))
+		}
+		if n.Payload() != "" {
+			fields = append(fields, zap.String("payload", n.Payload()))
 		}
 		if traceID != "" {
 			fields = append(fields, zap.String("trace_id", traceID))

@@ -165,7 +165,7 @@ func TestRulesOverHTTP(t *testing.T) {
 		Match        string
 		Count, Taken uint64
 	}
-	code, body := r.ask(t, http.MethodPost, "/tracez?type=Echo&log=true&count=2&for=1m")
+	code, body := r.ask(t, http.MethodPost, "/tracez?type=Echo&log=true&count=2&for=1m&payload=8")
 	if err := json.Unmarshal([]byte(body), &rule); err != nil || code != http.StatusCreated || rule.Match != "type=0" || rule.Count != 2 {
 		t.Fatalf("%d %s", code, body)
 	}
@@ -175,7 +175,7 @@ func TestRulesOverHTTP(t *testing.T) {
 	}
 	if lines := r.logs.FilterMessage("request matched").All(); len(lines) != 2 {
 		t.Errorf("%d lines", len(lines))
-	} else if f := lines[0].ContextMap(); f["tag"] != uint64(2) || f["method"] != "Echo" || f["because"] != fmt.Sprintf("rule %d", rule.ID) {
+	} else if f := lines[0].ContextMap(); f["tag"] != uint64(2) || f["method"] != "Echo" || f["payload"] != "redacted, 1 bytes" || f["because"] != fmt.Sprintf("rule %d", rule.ID) {
 		t.Errorf("%v", f)
 	}
 	list := func() (ids []uint64) {
@@ -206,6 +206,7 @@ func TestRulesOverHTTP(t *testing.T) {
 		{http.MethodDelete, remove, "no rule", http.StatusNotFound},
 		{http.MethodDelete, "/tracez?id=x", "want the number of a rule", http.StatusBadRequest},
 		{http.MethodPost, "/tracez?count=0", "whole number from 1", http.StatusBadRequest},
+		{http.MethodPost, "/tracez?payload=1025", "from 1 to 1024", http.StatusBadRequest},
 		{http.MethodPost, "/tracez?for=99h", "up to 24h", http.StatusBadRequest},
 		{http.MethodPost, "/tracez?for=5", "with its unit", http.StatusBadRequest},
 		{http.MethodPost, "/tracez?nonsense=1", "unknown parameter", http.StatusBadRequest},

@@ -16,13 +16,14 @@ type ruleEntry struct {
 	Every uint64    `json:"every"`
 	Log   bool      `json:"log"`
 	Span  bool      `json:"span"`
+	Bytes int       `json:"payload"` // how many bytes of payloads it wants
 	Until time.Time `json:"until"`
 	Count uint64    `json:"count"`
 	Taken uint64    `json:"taken"`
 }
 
 func entryOfRule(r *flight.Rule) ruleEntry {
-	return ruleEntry{r.ID, r.Match.String(), r.Every, r.Log, r.Span, r.Until, r.Count, r.Taken()}
+	return ruleEntry{r.ID, r.Match.String(), r.Every, r.Log, r.Span, r.Payload, r.Until, r.Count, r.Taken()}
 }
 
 // ruler serves /tracez: GET lists the rules in force, POST adds one, and DELETE removes
@@ -55,12 +56,13 @@ func (l ruler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (l ruler) add(w http.ResponseWriter, r *http.Request) {
-	q := newQuery(r.Form, append([]string{"every", "log", "span", "for", "count"}, flight.MatchParameters...)...)
+	q := newQuery(r.Form, append([]string{"every", "log", "span", "payload", "for", "count"}, flight.MatchParameters...)...)
 	o := flight.RuleOptions{
-		Every: uint64(q.within("every", 1, flight.MaxRuleCount)),
-		Count: uint64(q.within("count", flight.DefaultRuleCount, flight.MaxRuleCount)),
-		For:   q.duration("for", flight.DefaultRuleTime),
-		Log:   q.choice("log", "false", "true") == "true", Span: q.choice("span", "true", "false") == "true",
+		Every:   uint64(q.within("every", 1, flight.MaxRuleCount)),
+		Count:   uint64(q.within("count", flight.DefaultRuleCount, flight.MaxRuleCount)),
+		Payload: q.within("payload", 0, flight.MaxPayload),
+		For:     q.duration("for", flight.DefaultRuleTime),
+		Log:     q.choice("log", "false", "true") == "true", Span: q.choice("span", "true", "false") == "true",
 	}
 	match := q.match(l.types)
 	if err := q.err(); err != nil {

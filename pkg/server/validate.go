@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
 // ConfigError is one thing that is wrong in a configuration.
@@ -78,6 +80,11 @@ func (c *Config) problems() (list []*ConfigError) {
 	}
 	if _, ok := tracingModes[c.Tracing.Enabled]; !ok {
 		wrong("tracing.enabled", c.Tracing.Enabled, "auto, on or off")
+	}
+	for _, name := range c.Limits.Without {
+		if _, err := stream.ParseFeatures(name); err != nil {
+			wrong("limits.without", name, "all, or the name of a feature: "+stream.AllFeatures.String())
+		}
 	}
 	for _, text := range c.Recorder.SlowTypes {
 		if _, _, err := slowType(text); err != nil {

@@ -136,7 +136,7 @@ func NewConn(s io.ReadWriter, o Options) (*Conn, error) {
 	}
 	c.startTimers()
 	c.ext.offered, c.ext.nextTag = o.offer(), firstTag
-	if o.Extension == ExtensionAsk {
+	if o.Extension == ExtensionAsk && c.ext.offered != 0 {
 		c.sayHello()
 	}
 	go c.receive()

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -39,10 +40,28 @@ const (
 	FeatureCredit                         // the peer says how many requests it takes
 	FeatureGoingAway                      // a peer that ends tells so before
 	FeatureTimes                          // responses that took long come with the peer's times
-	allFeatures      = 1<<iota - 1
+	AllFeatures      Features = 1<<iota - 1
 )
 
 var featureNames = []string{"metadata", "cancel", "ping", "credit", "going_away", "times"}
+
+// ParseFeatures is the set of features with some names; "all" stands for all of them. The
+// error says which names there are.
+func ParseFeatures(names ...string) (Features, error) {
+	var f Features
+	for _, name := range names {
+		i := slices.Index(featureNames, name)
+		switch {
+		case i >= 0:
+			f |= 1 << i
+		case name == "all":
+			f |= AllFeatures
+		default:
+			return 0, fmt.Errorf("there is no feature %q, but all, %s", name, strings.Join(featureNames, ", "))
+		}
+	}
+	return f, nil
+}
 
 // Names lists the features that have one.
 func (f Features) Names() []string {
@@ -92,7 +111,7 @@ func (o *Options) offer() Features {
 	if o.Extension == ExtensionOff {
 		return 0
 	}
-	return allFeatures &^ o.Without
+	return AllFeatures &^ o.Without
 }
 
 // sayHello asks for the extension, before anything else is sent.

@@ -55,7 +55,7 @@ func TestMessageVectors(t *testing.T) {
 // Whatever comes is a message that is written as it is read, or none.
 func FuzzMessage(f *testing.F) {
 	for _, m := range []Message{
-		{Kind: MessageHello, Hello: Hello{1, allFeatures, 33792, 7}},
+		{Kind: MessageHello, Hello: Hello{1, AllFeatures, 33792, 7}},
 		{Kind: MessageMetadata, Metadata: &Metadata{Tag: 9, Trace: make([]byte, traceSize), State: "a=b", Baggage: "k=v", Timeout: time.Second}},
 		{Kind: MessageGoingAway, Last: []ChannelTag{{0, 2}, {5, 1 << 40}}},
 		{Kind: MessageTimes, Times: Times{1, 2, time.Millisecond, time.Hour}},

@@ -16,7 +16,7 @@ func agreedPeer(t *testing.T, o Options) (*Conn, *peer) {
 	c, p := scripted(t, o)
 	synctest.Wait()
 	p.take()
-	hello := Hello{Version: 1, Features: allFeatures, Credit: 1000, Nonce: 7}
+	hello := Hello{Version: 1, Features: AllFeatures, Credit: 1000, Nonce: 7}
 	p.send(Packet{Kind: KindResponse, OK: true, Channel: ControlChannel, Tag: 2, Payload: hello.append(nil)})
 	synctest.Wait()
 	return c, p
@@ -125,7 +125,7 @@ func TestPingsThatAreNotRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hello := Message{Kind: MessageHello, Hello: Hello{Version: 1, Features: allFeatures, Credit: 1}}
+		hello := Message{Kind: MessageHello, Hello: Hello{Version: 1, Features: AllFeatures, Credit: 1}}
 		p.send(hello.packet(2))
 		ping := Message{Kind: MessagePing, Ping: make([]byte, maxPing)}
 		for tag := range uint64(1000) {
@@ -153,10 +153,10 @@ func TestMessagesThatAreNone(t *testing.T) {
 		p.send(control(2, uint64(MessageCancel), "\x00\x02"), control(3, uint64(MessageHello), "\x01"), control(4, 99, ""))
 		synctest.Wait()
 		p.wants(refused(2), refused(3), refused(4))
-		hello := Message{Kind: MessageHello, Hello: Hello{Version: 3, Features: allFeatures | 1<<40, Credit: 0}}
+		hello := Message{Kind: MessageHello, Hello: Hello{Version: 3, Features: AllFeatures | 1<<40, Credit: 0}}
 		p.send(hello.packet(5), hello.packet(6))
 		synctest.Wait()
-		answer := c.hello(allFeatures)
+		answer := c.hello(AllFeatures)
 		p.wants(Packet{Kind: KindResponse, OK: true, Channel: ControlChannel, Tag: 5, Payload: answer.append(nil)}, refused(6))
 		p.send(control(7, uint64(MessageCancel), ""), control(8, uint64(MessageMetadata), "\x00\x02\x01\xff"),
 			control(9, uint64(MessageGoingAway), "\x81"), control(10, uint64(MessagePing), string(make([]byte, maxPing+1))),

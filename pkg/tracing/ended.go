@@ -21,6 +21,14 @@ type Ended struct {
 	Because   string // why; an attribute of the span
 }
 
+// ExportedTrace is the trace that Export puts a request in; empty if it exports none.
+func (t *Observer) ExportedTrace(conn *stream.ConnInfo, role stream.Role, channel, tag uint64) string {
+	if p := t.provider; p != nil && p.Enabled() {
+		return p.traceID(conn, role, channel, tag).String()
+	}
+	return ""
+}
+
 // Export makes a span of a request that has ended, with its true times, whatever the
 // sampler says, and exports it like any other. It returns the trace: the one that the
 // handler of the request found in its context, too; empty if no spans are exported, or

@@ -44,6 +44,17 @@ export const moved = (by: string, series: string) =>
   `(${sum(by, rate(series))} and ${sum(by, `increase(${series}[$__range] @ end())`)} > 0)` +
   ` or on () label_replace(vector(0), "${by.split(',')[0]}", "none", "", "")`;
 
+/** How long an answered request stays in each stage, on average; 0 where nothing happened. */
+export const byStage = (...matchers: string[]) =>
+  perRequest(
+    sum('stage', rate(chosen('pktsvc_request_stage_seconds_total', ...matchers))),
+    sum('', rate(chosen('pktsvc_request_duration_seconds_count', ...matchers))),
+  );
+
+/** Times by stage in proportion to how many requests they are of. */
+export const perRequest = (times: string, requests: string) =>
+  `${times} / on () group_left () clamp_min(${requests}, 1e-9)`;
+
 /** A quantile of a native histogram, for each value of the labels; nothing where nothing happened. */
 export const quantile = (q: number, by: string, histogram: string) =>
   `histogram_quantile(${q}, ${sum(by, rate(histogram))}) >= 0`;

@@ -141,10 +141,19 @@ const sight = {
     ),
     graph(
       {
+        title: 'Notable requests',
+        help: 'Requests per second that the flight recorder has found notable: failed, slow, given up, or matched by a rule. kept: they are in Requests now, with a span each where traces are exported. suppressed: more than 1,000 a second for one reason. Normal: few. Many: see Rejections by reason and Duration; with rules in force (pktsvc trace list) as many as these match.',
+        unit: 'ops',
+        width: 6,
+      },
+      query('{{result}}', sum('result', rate(chosen('pktsvc_recorder_notable_total')))),
+    ),
+    graph(
+      {
         title: 'Starts',
         help: 'How often the process has started anew in the last 15 minutes. Normal: 0; 1 for a deploy, 2 for one that was taken back. More: it crashes or is killed; look at the last lines of its log, and at Memory before the start.',
         unit: 'short',
-        width: 8,
+        width: 6,
       },
       query('{{instance}}', sum('instance', `changes(${chosen('process_start_time_seconds')}[15m])`)),
     ),
@@ -153,7 +162,7 @@ const sight = {
         title: 'Duration of scrapes',
         help: 'How long Prometheus took to read /metrics. Normal: below 100 ms. If not: the instance has no CPU, and alerts come late.',
         unit: 's',
-        width: 8,
+        width: 6,
       },
       query('{{instance}}', sum('instance', chosen('scrape_duration_seconds'))),
     ),
@@ -162,7 +171,7 @@ const sight = {
         title: 'Size of scrapes',
         help: 'Samples in each scrape. Normal: below 1,000, and always the same: no peer can make series. If it rises: more types of requests are registered.',
         unit: 'short',
-        width: 8,
+        width: 6,
       },
       query('{{instance}}', sum('instance', chosen('scrape_samples_scraped'))),
     ),

@@ -1,7 +1,7 @@
 import { explore, rejected, type Dashboard } from './frame.js';
 import { durations, figure, graph, heatmap, link } from './panels.js';
 import {
-  chosen, failed, moved, ofType, quantile, query, rate, server, share, sum, traced,
+  byStage, chosen, client, failed, moved, ofType, perRequest, quantile, query, rate, server, share, sum, traced,
 } from './queries.js';
 
 const requests = chosen('pktsvc_requests_total', server, ofType);
@@ -13,6 +13,12 @@ const timed = chosen('pktsvc_request_duration_seconds_count', server, ofType);
 const inTime = chosen('pktsvc_request_duration_seconds_bucket', server, ofType, 'le="0.25"');
 
 const ratio = (by: string, part: string, whole: string) => share(sum(by, rate(part)), sum(by, rate(whole)));
+
+// Of all jobs: which of them call this one is not known here.
+const callers = perRequest(
+  `sum by (stage) (${rate(`pktsvc_request_stage_seconds_total{${client}, ${ofType}}`)})`,
+  `sum(${rate(`pktsvc_request_duration_seconds_count{${client}, ${ofType}}`)})`,
+);
 
 const tracesOfType = link('Traces of this type', explore({ operation: '${type}' })).targetBlank(true);
 const slowTraces = link('Traces over 250 ms', explore({ operation: '${type}', minDuration: '250ms' })).targetBlank(true);
@@ -88,6 +94,30 @@ const shape = {
   ],
 };
 
+const stages = {
+  title: 'Where the time goes',
+  panels: [
+    graph(
+      {
+        title: 'Time by stage',
+        help: 'How long a request stays in each stage on average: in the queue for a handler, and in the handler. Normal: queue at 0. queue rises: too few handlers for the load (max_handlers), or slow ones. handler rises: the service, or what it depends on. Single requests have their stages in Requests now.',
+        unit: 's',
+        width: 12,
+      },
+      query('{{stage}}', byStage(server, ofType)),
+    ).links([slowTraces]),
+    graph(
+      {
+        title: 'Time by stage, callers of this type',
+        help: 'The same as the callers see it whose metrics are here, whatever their job: in the queue to be sent, with the peer and on the way, and until the answer was delivered. Normal: peer is nearly all, and what it is above handler beside it is the way. queue: the caller is at max_in_flight, or the peer takes no bytes. deliver: the caller has no CPU.',
+        unit: 's',
+        width: 12,
+      },
+      query('{{stage}}', callers),
+    ),
+  ],
+};
+
 const ends = {
   title: 'How they end',
   panels: [
@@ -159,5 +189,5 @@ export const oneType: Dashboard = {
   jobs: 'pktsvc_server_state',
   job: 'pktsvc',
   ofOneType: true,
-  rows: [now, shape, ends, spread],
+  rows: [now, shape, stages, ends, spread],
 };
