@@ -20,7 +20,7 @@ type pagez struct {
 func (in pagesParams) described(ps pages) pages {
 	about := pagez{
 		Service: in.Config.Tracing.Service, Build: ReadBuild(),
-		Types:    slices.Compact(slices.Sorted(maps.Values(in.Services.names()))),
+		Types:    append([]string{}, slices.Compact(slices.Sorted(maps.Values(in.Services.names())))...),
 		TraceURL: in.Config.Tracing.URL, DashboardsURL: in.Config.Dashboards.URL,
 	}
 	ps = append(ps, adminPage{path: "/pagez", about: "what the page shows of this server itself", serve: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -16,20 +16,28 @@ export const setToken = (token) => sessionStorage.setItem(tokenKey, token);
 export const forgetToken = () => sessionStorage.removeItem(tokenKey);
 export const hasToken = () => sessionStorage.getItem(tokenKey) !== null;
 
-// ask reads a path of JSON. It throws Refused, or another error if there is no answer.
+// Unreachable is that there was no answer.
+export class Unreachable extends Error {}
+
+// ask reads a path of JSON. It throws Refused or Unreachable.
 export async function ask(path, { method = 'GET', query = {}, form } = {}) {
   const token = sessionStorage.getItem(tokenKey);
   const parameters = new URLSearchParams(query).toString();
-  const answer = await fetch(parameters ? `${path}?${parameters}` : path, {
+  const request = {
     method,
     body: form && new URLSearchParams(form),
     headers: token === null ? {} : { Authorization: `Bearer ${token}` },
     cache: 'no-store',
     redirect: 'error',
     signal: AbortSignal.timeout(patience),
-  });
-  if (answer.ok) return answer.json();
-  throw new Refused(answer.status, await problem(answer));
+  };
+  try {
+    const answer = await fetch(parameters ? `${path}?${parameters}` : path, request);
+    if (answer.ok) return await answer.json();
+    throw new Refused(answer.status, await problem(answer));
+  } catch (error) {
+    throw error instanceof Refused ? error : new Unreachable(error.message);
+  }
 }
 
 async function problem(answer) {

@@ -1,5 +1,5 @@
 // The page: which view is shown, when it asks anew, and whether the server answers.
-import { ask, forgetToken, hasToken } from './api.js';
+import { Refused, Unreachable, ask, forgetToken, hasToken } from './api.js';
 import { Connections } from './connections.js';
 import { h, setText, webLink } from './dom.js';
 import { clock } from './format.js';
@@ -61,10 +61,15 @@ async function refresh() {
 function failed(error) {
   if (error.status === 401) {
     lock();
-    return;
+  } else if (error instanceof Refused) {
+    tell('bad', `${error.status}: ${error.message}`);
+  } else if (error instanceof Unreachable) {
+    lost ??= new Date();
+    tell('bad', `No answer since ${clock(lost)}, trying again`);
+  } else {
+    tell('bad', 'This page has a fault, see the console');
+    console.error(error);
   }
-  lost ??= new Date();
-  tell('bad', error.status ? `${error.status}: ${error.message}` : `No answer since ${clock(lost)}, trying again`);
 }
 
 function tell(kind, text) {

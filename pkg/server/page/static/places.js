@@ -26,4 +26,11 @@ export const requestName = (q) => (q.channel === 0 ? [q.conn, q.tag] : [q.conn, 
 
 // placeOfRequest tells requests apart that have had the same tag one after the other.
 export const placeOfRequest = (q) => place(
-  ['request', q.conn, ...(q.channel === 0 ? [] : [q.channel]), q.tag], { role: q.role, started: q.started });
+  ['request', q.conn, ...(q.channel === 0 ? [] : [q.channel]), q.tag], { role: q.role, started: micros(q.started) });
+
+// micros of a time since 1970. The server knows times to the nanosecond, but not to tell
+// them the same to the last digits each time.
+export function micros(time) {
+  const [, whole, fraction = '', zone] = /^(.*?)(?:\.(\d+))?(Z|[+-].{5})$/.exec(time);
+  return Date.parse(whole + zone) * 1e3 + Number(fraction.padEnd(6, '0').slice(0, 6));
+}

@@ -2,11 +2,12 @@
 import { ask } from './api.js';
 import { h, setText, webLink } from './dom.js';
 import * as format from './format.js';
-import { place, placeOfRequest, requestName } from './places.js';
+import { micros, place, placeOfRequest, requestName } from './places.js';
 import { isBad, stateName, typeName } from './requests.js';
 import { waterfall } from './waterfall.js';
 
 const limit = 20; // of one tag, one after the other
+const blur = 5; // µs by which the times of the same request may differ
 
 export class Request {
   every = 1000;
@@ -23,7 +24,7 @@ export class Request {
     const [conn, ...numbers] = parts.slice(1);
     const tag = numbers.pop();
     this.query = { conn: conn || '', tag: tag || '', channel: numbers.pop() || '0', role: query.role || '' };
-    this.started = query.started;
+    this.started = query.started ? Number(query.started) : null;
     this.title = [conn, this.query.channel === '0' ? null : this.query.channel, tag].filter(Boolean).join('/');
     setText(this.heading, `Request ${this.title}`);
     this.shown = '';
@@ -41,11 +42,13 @@ export class Request {
       if (error.status !== 400) throw error;
     }
     if (asked !== this.query) return;
-    const one = list.find((q) => q.started === this.started) || (this.started ? null : list[0]);
-    const others = list.filter((q) => q !== one);
+    const same = (q, started) => Math.abs(micros(q.started) - started) <= blur;
+    const candidates = this.started === null ? list : list.filter((q) => same(q, this.started));
+    const one = candidates.find((q) => q.notable_because) || candidates[0]; // more is known of notable ones
+    const others = list.filter((q) => q !== one && !(one && q.role === one.role && same(q, micros(one.started))));
     setText(this.note, one ? '' : 'It is neither in flight nor remembered any more.');
     this.ended = Boolean(one) && one.state === 'done';
-    const shown = JSON.stringify([one, others.map((q) => q.started)]);
+    const shown = JSON.stringify([one && { ...one, started: '' }, others.length]);
     if (shown === this.shown) return;
     this.shown = shown;
     this.found.replaceChildren(...(one ? [waterfall(one), this.#facts(one)] : []), ...(others.length > 0 ? [this.#others(others)] : []));

@@ -25,7 +25,7 @@ export class Requests {
     this.count = h('p', { class: 'count muted', role: 'status' });
     this.rule = h('a', {}, 'Follow such requests by a rule');
     this.table = new Table({
-      caption: 'Requests', key: (q) => placeOfRequest(q), empty: 'No request matches.',
+      caption: 'Requests', key: (q) => [requestName(q), q.role, q.state === 'done' ? q.duration_us : ''].join(' '), empty: 'No request matches.',
       columns: [
         { title: 'Request', of: (q) => ({ text: requestName(q), href: placeOfRequest(q) }) },
         { title: 'Started', of: (q) => ({ text: format.clock(q.started, 'ms'), title: q.started }) },

@@ -1,5 +1,5 @@
 // The rules by which requests are followed: those in force, and a form for one more.
-import { ask } from './api.js';
+import { Refused, ask } from './api.js';
 import { h, setText } from './dom.js';
 import { MatchFields, matchOf } from './filters.js';
 import * as format from './format.js';
@@ -22,7 +22,7 @@ export class Rules {
     this.span = h('input', { type: 'checkbox', id: 'rule-span', checked: true });
     this.log = h('input', { type: 'checkbox', id: 'rule-log' });
     this.table = new Table({
-      caption: 'Rules in force', key: (rule) => rule.id, empty: 'No rule is in force.',
+      caption: 'Rules in force', key: (rule) => String(rule.id), empty: 'No rule is in force.',
       columns: [
         { title: 'Rule', of: (rule) => String(rule.id) },
         { title: 'Matches', of: (rule) => rule.match || 'all requests' },
@@ -84,7 +84,7 @@ export class Rules {
     try {
       setText(this.told, await make());
     } catch (error) {
-      if (error.status === 401) throw this.page.failed(error);
+      if (!(error instanceof Refused) || error.status === 401) this.page.failed(error);
       problem = error.message;
     }
     setText(this.problem, problem);

@@ -4,7 +4,7 @@ import { h, setText } from './dom.js';
 export class Table {
   // columns are {title, of, number, order, of returning a text or {text, href, title,
   // class} of a row, or a node if once is set: then it is asked for a new row only.
-  // key tells rows apart.
+  // key is a text that tells rows apart.
   constructor({ caption, columns, key, empty }) {
     this.columns = columns;
     this.key = key;
@@ -37,8 +37,8 @@ export class Table {
     this.rows = new Map();
     let before = null; // the row after which the next one belongs
     for (const row of list) {
-      const key = this.key(row);
-      if (this.rows.has(key)) continue;
+      let key = this.key(row);
+      while (this.rows.has(key)) key += ' again';
       const tr = old.get(key) || this.#make(row);
       old.delete(key);
       this.rows.set(key, tr);
