@@ -168,12 +168,12 @@ func TestBothEnds(t *testing.T) {
 	b.until("the stages are shown", func() bool { return len(b.rows("Stages")) == 6 })
 	var got []string
 	for _, row := range b.rows("Stages") {
-		got = append(got, strings.Join(row[:2], " at "))
+		got = append(got, row[0])
 	}
-	if want := "queue at here, write at here, wire at between, queue at peer, handler most of it at peer, deliver at here"; strings.Join(got, ", ") != want {
+	if want := "queue here, write here, wire there and back, queue at the peer, handler at the peer most of it, deliver here"; strings.Join(got, ", ") != want {
 		t.Errorf("the stages are %q", got)
 	}
-	if took := strings.TrimSuffix(b.rows("Stages")[4][2], " ms"); between(took, 300, 500) != nil {
+	if took := strings.TrimSuffix(b.rows("Stages")[4][1], " ms"); between(took, 300, 500) != nil {
 		t.Errorf("the handler at the peer took %s", took)
 	}
 	if !strings.Contains(b.text(".facts"), "<b>not bold</b>") {

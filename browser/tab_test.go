@@ -179,13 +179,13 @@ func (b *tab) scheme(name string) {
 	}
 }
 
-// picture leaves a screenshot of the whole page.
+// picture leaves a screenshot of the page, down to where it only goes on.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	whole := true
 	size := eval[[]float64](b, `[document.documentElement.clientWidth, document.documentElement.scrollHeight]`)
 	shot, err := chromedp.Call(b.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
-		CaptureBeyondViewport: &whole, Clip: &page.Viewport{Width: size[0], Height: size[1], Scale: 1},
+		CaptureBeyondViewport: &whole, Clip: &page.Viewport{Width: size[0], Height: min(size[1], 1800), Scale: 1},
 	})
 	if err == nil {
 		err = os.WriteFile(screenshots(b.t, name), shot.Data, 0o644)

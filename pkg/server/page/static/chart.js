@@ -2,9 +2,9 @@
 // as text.
 import { h, setText } from './dom.js';
 import { clock } from './format.js';
-import { keep } from './series.js';
 
 const height = 180; // px
+const least = 60; // seconds that are shown even if less is known
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 export class Chart {
@@ -35,7 +35,7 @@ export class Chart {
     this.uplot?.setData(data);
     this.#legend(this.uplot?.cursor.idx);
     const now = this.series.map((one, i) => `${one.name} ${this.format(data[i + 1].at(-1))}`).join(', ');
-    this.plot.setAttribute('aria-label', `${this.title}, the last 5 minutes. Now: ${now}`);
+    this.plot.setAttribute('aria-label', `${this.title}, the last minutes. Now: ${now}`);
   }
 
   close() {
@@ -56,21 +56,27 @@ export class Chart {
     else this.uplot = new uPlot(this.#options(width), this.data, this.plot);
   }
 
+  // The times that are shown grow until they are all that is kept.
+  #times() {
+    const last = this.data[0].at(-1) ?? Date.now() / 1e3;
+    return [Math.min(this.data[0][0] ?? last, last - least), last];
+  }
+
   #options(width) {
-    const axis = {
-      stroke: () => color('muted'), font: '11px system-ui, sans-serif',
-      grid: { stroke: () => color('line'), width: 1 }, ticks: { show: false },
-    };
+    const grid = { stroke: () => color('line'), width: 1 };
+    const axis = { stroke: () => color('muted'), font: '11px system-ui, sans-serif', grid, ticks: { show: false } };
+    // Of a logarithmic scale the powers of ten are enough.
+    const tens = (_, at) => at.map((v) => (this.log && !Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6) ? null : v));
     return {
       width, height, legend: { show: false }, padding: [8, 8, 0, 0],
       cursor: { sync: { key: 'charts' }, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
-        x: { time: true, range: () => { const last = this.data[0].at(-1) ?? Date.now() / 1e3; return [last - keep, last]; } },
+        x: { time: true, range: () => this.#times() },
         y: this.log ? { distr: 3 } : { range: (_, __, max) => [0, Math.max(1, max ?? 0) * 1.1] },
       },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, incrs: [60, 120, 300], values: (_, at) => at.map((t) => clock(t * 1e3, 'hm')) },
-        { ...axis, size: 58, gap: 6, space: 36, values: (_, at) => at.map((v) => (v === null ? '' : this.format(v))) },
+        { ...axis, size: 24, gap: 4, space: 70, incrs: [15, 30, 60, 120, 300], values: (_, at) => at.map((t) => clock(t * 1e3)) },
+        { ...axis, size: 58, gap: 6, space: 36, filter: tens, grid: { ...grid, filter: tens }, values: (_, at) => at.map((v) => (v === null ? '' : this.format(v))) },
       ],
       series: [{}, ...this.series.map((one) => ({
         label: one.name, stroke: () => color(one.color), width: 1.5, points: { show: false }, spanGaps: false,

@@ -5,7 +5,7 @@ import * as format from './format.js';
 import { place } from './places.js';
 import { Table } from './table.js';
 
-const limit = 200; // rows
+const limit = 100; // rows
 const states = { open: 'Open', closed: 'Closed', all: 'All' };
 
 export class Connections {

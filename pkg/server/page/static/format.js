@@ -35,13 +35,13 @@ export function rate(n) {
   if (n === null || n === undefined) return '–';
   if (n >= 1e6) return `${short(n / 1e6)} M`;
   if (n >= 1e4) return `${short(n / 1e3)} k`;
-  return n === 0 ? '0' : n < 10 ? n.toFixed(1) : whole(Math.round(n));
+  return n < 10 && !Number.isInteger(n) ? n.toFixed(1) : whole(Math.round(n));
 }
 
 export function bytes(n) {
   let unit = 0;
   for (; n >= 1024 && unit < 4; unit++) n /= 1024;
-  return `${unit === 0 ? n : short(n)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
+  return `${unit === 0 ? Math.round(n) : short(n)} ${['B', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`;
 }
 
 const two = (n) => String(n).padStart(2, '0');

@@ -11,6 +11,7 @@ const failures = ['rejected', 'canceled', 'deadline', 'lost', 'refused'];
 
 const latency = (us) => (us === null ? '–' : format.duration(us));
 const perSecond = (n) => (n === null ? '–' : `${format.rate(n)}/s`);
+const bytesPerSecond = (n) => (n === null ? '–' : `${format.bytes(n)}/s`);
 
 export class Overview {
   title = 'Overview';
@@ -21,10 +22,10 @@ export class Overview {
     this.type = select('Type', { '': 'all' }, () => this.#choose());
     this.tiles = new Map();
     this.charts = {
-      rate: new Chart({ title: 'Requests per second', format: perSecond, series: [{ name: 'ok', color: 'ok' }, { name: 'failed', color: 'rejected' }] }),
+      rate: new Chart({ title: 'Requests per second', format: format.rate, series: [{ name: 'ok', color: 'ok' }, { name: 'failed', color: 'rejected' }] }),
       latency: new Chart({ title: 'Latency', format: latency, log: true, series: [{ name: 'p50', color: 'accent' }, { name: 'p99', color: 'deadline' }] }),
-      errors: new Chart({ title: 'Failures per second', format: perSecond, series: failures.map((name) => ({ name, color: name })) }),
-      work: new Chart({ title: 'At work', format: (n) => (n === null ? '–' : format.rate(n)), series: [
+      errors: new Chart({ title: 'Failures per second', format: format.rate, series: failures.map((name) => ({ name, color: name })) }),
+      work: new Chart({ title: 'At work', format: format.rate, series: [
         { name: 'serving', color: 'accent' }, { name: 'queued', color: 'deadline' }, { name: 'in flight', color: 'refused' }] }),
     };
     this.table = new Table({
@@ -42,12 +43,12 @@ export class Overview {
       ],
     });
     this.element = h('div', { class: 'overview' },
-      h('h1', {}, this.title),
+      h('h1', {}, this.title, ' ', this.uptime = h('span', { class: 'muted' })),
       h('form', { class: 'filters', onsubmit: (event) => event.preventDefault() }, this.role.element, this.type.element),
       h('dl', { class: 'tiles' },
         this.#tile('rate', 'Rate'), this.#tile('failing', 'Failing'), this.#tile('p50', 'p50'), this.#tile('p99', 'p99'),
         this.#tile('connections', 'Connections'), this.#tile('serving', 'Serving'), this.#tile('queued', 'Queued'), this.#tile('in_flight', 'In flight'),
-        this.#tile('ended', 'Ended since start'), this.#tile('failed', 'Failed since start'), this.#tile('uptime', 'Up for')),
+        this.#tile('received', 'Received'), this.#tile('sent', 'Sent'), this.#tile('ended', 'Ended in all'), this.#tile('failed', 'Failed in all')),
       h('div', { class: 'charts' }, Object.values(this.charts).map((chart) => chart.element)),
       this.table.element);
   }
@@ -57,13 +58,7 @@ export class Overview {
   }
 
   update({ query }) {
-    const rows = this.page.history.last?.requests || [];
-    const role = query.role || (rows.length > 0 && !rows.some((row) => row.role === 'server') ? 'client' : 'server');
-    const type = query.type || '';
-    this.role.node.value = role;
-    this.type.offer(type);
-    this.type.node.value = type;
-    this.meant = (row) => row.role === role && (type === '' || row.type === type);
+    this.query = query;
     this.sampled();
   }
 
@@ -72,6 +67,7 @@ export class Overview {
     const { history } = this.page;
     const { last, latest } = history;
     if (!last) return;
+    this.#mean(this.query.role || mostly(last.requests), this.query.type || '');
     for (const name of new Set(last.requests.map((row) => row.type))) this.type.offer(name);
     const now = latest && figures(latest, this.meant);
     const total = last.requests.filter(this.meant).map(totals);
@@ -80,8 +76,9 @@ export class Overview {
       rate: perSecond(now && now.all), failing: perSecond(now && now.failed), p50: latency(now && now.p50), p99: latency(now && now.p99),
       connections: format.whole(last.connections), serving: format.whole(last.serving), queued: format.whole(last.queued),
       in_flight: format.whole(last.in_flight), ended: format.whole(sum((row) => row.ended)), failed: format.whole(sum((row) => row.failed)),
-      uptime: format.span((Date.parse(last.now) - Date.parse(last.started)) / 1e3),
+      received: bytesPerSecond(latest && latest.received), sent: bytesPerSecond(latest && latest.sent),
     });
+    setText(this.uptime, `up for ${format.span((Date.parse(last.now) - Date.parse(last.started)) / 1e3)}`);
     this.tiles.get('failing').classList.toggle('bad', Boolean(now && now.failed > 0));
     const { rate, latency: times, errors, work } = this.charts;
     rate.set(history.columns(this.meant, (f) => f.outcomes.ok || 0, (f) => f.failed));
@@ -91,6 +88,15 @@ export class Overview {
     this.table.set(last.requests.map((row) => ({
       ...totals(row), now: latest && figures(latest, (one) => one.type === row.type && one.role === row.role),
     })).sort((a, b) => b.role.localeCompare(a.role) || a.type.localeCompare(b.type)));
+  }
+
+  // mean says of which requests the figures are.
+  #mean(role, type) {
+    if (role === this.meant?.role && type === this.meant.type) return;
+    this.type.offer(type);
+    this.role.node.value = role;
+    this.type.node.value = type;
+    this.meant = Object.assign((row) => row.role === role && (type === '' || row.type === type), { role, type });
   }
 
   #choose() {
@@ -107,6 +113,9 @@ export class Overview {
     for (const [key, text] of Object.entries(values)) setText(this.tiles.get(key), text);
   }
 }
+
+// mostly is the role of a process: one that only calls has answered nothing.
+const mostly = (rows) => (rows.length > 0 && !rows.some((row) => row.role === 'server') ? 'client' : 'server');
 
 // totals of a row of /statz since the start.
 function totals(row) {

@@ -63,7 +63,7 @@ export class Request {
       ['Took', format.duration(q.duration_us)],
       ['Type', typeName(q)],
       ['Role', q.role === 'server' ? 'server: the peer has asked' : 'client: this side has asked'],
-      ['Connection', h('a', { href: place(['connections'], { state: 'all', name: q.conn }) }, q.conn)],
+      ['Connection', this.page.about.paths.includes('/connz') ? h('a', { href: place(['connections'], { state: 'all', name: q.conn }) }, q.conn) : q.conn],
       ['Peer', q.peer],
       ['Identity', q.identity],
       ['Label', q.label],

@@ -6,7 +6,7 @@ import * as format from './format.js';
 import { place, placeOfRequest, requestName } from './places.js';
 import { Table } from './table.js';
 
-const limit = 200; // rows
+const limit = 100; // rows
 const states = { 'in-flight': 'In flight', notable: 'Notable', recent: 'Recent' };
 
 export const typeName = (q) => (q.method ? `${q.method} (${q.type})` : String(q.type));

@@ -1,6 +1,6 @@
 // What happened between successive answers of /statz, kept for some minutes.
 
-const keep = 300; // seconds that charts show
+const keep = 300; // seconds that charts show at most
 const gap = 3; // seconds without an answer that show as a gap
 
 // added are the buckets of what came between two states of a histogram.
@@ -40,9 +40,13 @@ export function between(before, after) {
     return { type: row.type, role: row.role, outcomes, buckets: added(was.buckets || [], row.buckets) };
   });
   const from = Date.parse(restarted ? after.started : before.now);
+  const seconds = Math.max(1e-3, (Date.parse(after.now) - from) / 1e3);
+  const grown = (name) => Math.max(0, after[name] - (restarted ? 0 : before[name])) / seconds;
   return {
     time: Date.parse(after.now) / 1e3,
-    seconds: Math.max(1e-3, (Date.parse(after.now) - from) / 1e3),
+    seconds,
+    received: grown('bytes_received'),
+    sent: grown('bytes_sent'),
     restarted,
     rows,
     levels: after,
@@ -104,5 +108,3 @@ export class History {
     return interval.figures;
   }
 }
-
-export { keep };

@@ -55,6 +55,8 @@ function endOf(name) {
   return name === 'wire' ? 'between' : name === 'peer' ? 'beyond' : 'here';
 }
 
+const ends = { here: 'here', peer: 'at the peer', between: 'there and back', beyond: 'and the way' };
+
 // waterfall is a table of the stages, with bars over the whole time.
 export function waterfall(q) {
   const bars = barsOf(q);
@@ -62,24 +64,24 @@ export function waterfall(q) {
   const rows = bars.map((bar) => {
     const most = bar.name === q.slowest_stage;
     return h('tr', { class: most ? 'most' : null, 'data-stage': bar.name },
-      h('th', { scope: 'row' }, bar.name.replace('peer_', ''), most && h('span', { class: 'mark' }, ' most of it'), bar.open && h('span', { class: 'mark' }, ' still')),
-      h('td', {}, bar.end),
+      h('th', { scope: 'row' }, h('span', { class: 'stage' }, bar.name.replace('peer_', '')), ' ', h('span', { class: 'muted' }, ends[bar.end]),
+        bar.open && h('span', { class: 'mark' }, ' still'), most && h('span', { class: 'mark' }, ' most of it')),
       h('td', { class: 'number' }, format.duration(bar.took)),
-      h('td', { class: 'number' }, `${Math.round(bar.took / whole * 100)} %`),
+      h('td', { class: 'number share' }, `${Math.round(bar.took / whole * 100)} %`),
       h('td', { class: 'bars', title: about[bar.name] }, h('div', { class: `lane ${bar.end}`, 'aria-hidden': 'true' }, bar.pieces.map(([from, took]) => piece(from / whole, took / whole)))));
   });
-  const axis = h('div', { class: 'axis', 'aria-hidden': 'true' }, [0, 0.25, 0.5, 0.75, 1].map((part) => h('span', {}, format.duration(whole * part))));
+  const axis = h('div', { class: 'axis', 'aria-hidden': 'true' }, [0, 0.5, 1].map((part) => h('span', {}, format.duration(whole * part))));
   return h('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': 'Stages' },
     h('table', { class: 'waterfall' }, h('caption', {}, 'Stages, in the order of time'),
       h('thead', {}, h('tr', {},
-        h('th', { scope: 'col' }, 'Stage'), h('th', { scope: 'col' }, 'Where'), h('th', { scope: 'col', class: 'number' }, 'Took'),
-        h('th', { scope: 'col', class: 'number' }, 'Share'), h('th', { scope: 'col', class: 'bars' }, h('span', { class: 'hidden' }, 'When'), axis))),
+        h('th', { scope: 'col' }, 'Stage'), h('th', { scope: 'col', class: 'number' }, 'Took'),
+        h('th', { scope: 'col', class: 'number share' }, 'Share'), h('th', { scope: 'col', class: 'bars' }, h('span', { class: 'hidden' }, 'When'), axis))),
       h('tbody', {}, rows)));
 }
 
 function piece(from, took) {
   const node = h('span');
-  node.style.left = `${from * 100}%`;
+  node.style.left = `min(${from * 100}%, 100% - 2px)`; // as wide as the shortest bar is
   node.style.width = `${took * 100}%`;
   return node;
 }
