@@ -68,7 +68,7 @@ export class Chart {
     // Of a logarithmic scale the powers of ten are enough.
     const tens = (_, at) => at.map((v) => (this.log && !Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6) ? null : v));
     return {
-      width, height, legend: { show: false }, padding: [8, 8, 0, 0],
+      width, height, legend: { show: false }, padding: [8, 26, 0, 0],
       cursor: { sync: { key: 'charts' }, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
         x: { time: true, range: () => this.#times() },

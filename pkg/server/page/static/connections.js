@@ -39,8 +39,8 @@ export class Connections {
       h('nav', { class: 'tabs', 'aria-label': 'Which connections' }, this.tabs),
       h('form', { class: 'match', onsubmit: (event) => this.#submit(event), onchange: (event) => this.#submit(event) },
         h('div', { class: 'fields' }, this.inputs.map((input) => h('div', { class: 'field' },
-          h('label', { for: input.id }, input.name[0].toUpperCase() + input.name.slice(1)), input))),
-        h('div', { class: 'buttons' }, h('button', {}, 'Filter'))),
+          h('label', { for: input.id }, input.name[0].toUpperCase() + input.name.slice(1)), input)),
+        h('div', { class: 'buttons' }, h('button', {}, 'Filter')))),
       this.count, this.table.element);
   }
 
@@ -64,8 +64,9 @@ export class Connections {
     if (asked !== this.query) return;
     this.table.set(answer.connections);
     const shown = answer.connections.length;
+    const some = shown < answer.matched ? `${format.whole(shown)} of ${format.whole(answer.matched)}` : format.whole(shown);
     const closed = Object.entries(answer.closed).map(([reason, n]) => `${format.whole(n)} ${reason}`).join(', ');
-    setText(this.count, `${format.whole(shown)} of ${format.whole(answer.matched)} that match; open: ${format.whole(answer.open)}; closed since the start: ${closed || 'none'}`);
+    setText(this.count, `Listed: ${some}; open: ${format.whole(answer.open)}; closed since the start: ${closed || 'none'}`);
   }
 
   #submit(event) {
