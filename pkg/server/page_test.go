@@ -156,7 +156,7 @@ func TestLinksAreChecked(t *testing.T) {
 		"https://traces.example/":       `want a URL with {trace_id} where the ID goes`,
 		"javascript:alert({trace_id})":  "it has another scheme, or none",
 		"traces.example/{trace_id}":     "it has another scheme, or none",
-		"https://{trace_id}.example/":   "it has no host",
+		"https://{trace_id}.example/":   "it cannot be read",
 		"https:///{trace_id}":           "it has no host",
 		"https://u:secret@h/{trace_id}": `tracing.url is "https://********@h/{trace_id}"`,
 		"https://h/%zz{trace_id}":       "it cannot be read",
