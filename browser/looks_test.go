@@ -35,17 +35,13 @@ var places = []struct{ name, place, ready string }{
 	{"overview", "#/", `document.querySelector('#tile-rate').innerText.endsWith('/s')`},
 	{"connections", "#/connections?state=all", `document.querySelectorAll('tbody tr').length > 4`},
 	{"requests", "#/requests?state=notable&role=server", `document.querySelectorAll('tbody tr').length > 4`},
-	{"request", "", `document.querySelectorAll('tbody tr').length === 3`},
+	{"request", "", `document.querySelectorAll('.waterfall tbody tr').length === 3`},
 	{"rules", "#/rules?type=Echo", `document.querySelectorAll('tbody tr').length === 1`},
 }
 
 // Every view in light and dark, on a desk and on a phone: nothing is wider than the window,
 // and nothing is found that keeps people from using it.
 func TestLooks(t *testing.T) {
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := busy(t)
 	b := open(t, s.url, "#/rules")
 	b.until("the form is there", func() bool { return b.text("h2") == "Add a rule" })
@@ -58,7 +54,6 @@ func TestLooks(t *testing.T) {
 	if os.Getenv(screenshotsVariable) != "" {
 		time.Sleep(20 * time.Second) // so that the charts of the pictures have something to show
 	}
-	eval[bool](b, string(axe)+"; true")
 	for _, at := range places {
 		if at.place == "" {
 			at.place = slow
@@ -74,17 +69,23 @@ func TestLooks(t *testing.T) {
 				b.scheme(scheme)
 				time.Sleep(100 * time.Millisecond) // charts follow the size
 				b.picture(fmt.Sprintf("%s-%s-%d", at.name, scheme, width))
-				for _, violation := range violations(b) {
-					t.Errorf("%s, %s, %d px: %s", at.name, scheme, width, violation)
-				}
+				b.judge(fmt.Sprintf("%s, %s, %d px", at.name, scheme, width))
 			}
 		}
 	}
 }
 
-// violations are what axe finds, of all its rules.
-func violations(b *tab) (list []string) {
-	type found struct {
+// judge fails for all that axe finds, of all its rules.
+func (b *tab) judge(what string) {
+	b.t.Helper()
+	if !eval[bool](b, `'axe' in window`) {
+		axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		eval[bool](b, string(axe)+"; true")
+	}
+	type violation struct {
 		ID    string `json:"id"`
 		Help  string `json:"help"`
 		Nodes []struct {
@@ -92,11 +93,46 @@ func violations(b *tab) (list []string) {
 			FailureSummary string `json:"failureSummary"`
 		} `json:"nodes"`
 	}
-	for _, v := range eval[[]found](b, `axe.run({resultTypes: ['violations']}).then((r) => r.violations)`) {
+	for _, v := range eval[[]violation](b, `axe.run({resultTypes: ['violations']}).then((r) => r.violations)`) {
 		node, _ := json.Marshal(v.Nodes[0]) // only for people
-		list = append(list, fmt.Sprintf("%s: %s, at %d nodes, such as %s", v.ID, v.Help, len(v.Nodes), node))
+		b.t.Errorf("%s: %s: %s, at %d nodes, such as %s", what, v.ID, v.Help, len(v.Nodes), node)
 	}
-	return list
+}
+
+// The list of all paths can be read, too.
+func TestIndexLooks(t *testing.T) {
+	b := open(t, serve(t, nil).url, "index")
+	b.allow("favicon.ico") // of a path that is no page
+	b.until("the paths are listed", func() bool { return strings.Contains(b.text("dl"), "/requestz") })
+	b.size(360, 800)
+	if wide := eval[float64](b, `document.documentElement.scrollWidth`); wide > 360 {
+		t.Errorf("it is %v px wide", wide)
+	}
+	b.picture("index")
+	b.judge("the index")
+	b.click(`a[href="connz"]`)
+	b.until("a path is shown", func() bool { return strings.Contains(b.text("body"), `"connections": []`) })
+}
+
+// A tab that is not seen asks for nothing, and goes on when it is seen.
+func TestHiddenTab(t *testing.T) {
+	b := open(t, serve(t, nil).url, "#/requests")
+	b.shows("#state", "Live")
+	asked := func() int { return eval[int](b, `performance.getEntriesByType('resource').length`) }
+	hide := func(hidden bool) {
+		eval[bool](b, fmt.Sprintf(`Object.defineProperty(document, 'hidden', {value: %t, configurable: true}) && document.dispatchEvent(new Event('visibilitychange'))`, hidden))
+	}
+	hide(true)
+	b.shows("#state", "Paused")
+	time.Sleep(time.Second) // what was under way ends
+	before := asked()
+	time.Sleep(3 * time.Second)
+	if now := asked(); now != before {
+		t.Errorf("%d questions while hidden", now-before)
+	}
+	hide(false)
+	b.shows("#state", "Live")
+	b.until("it asks again", func() bool { return asked() > before })
 }
 
 // All can be done by keys: the first is a link over the navigation, and what has the focus

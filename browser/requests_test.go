@@ -87,7 +87,7 @@ func between(text string, low, high float64) error {
 
 // From the notable requests by a filter to one of them, and where its time went.
 func TestFromNotableToOneRequest(t *testing.T) {
-	s := known(t, []string{"OTEL_TRACES_EXPORTER=console", "OTEL_TRACES_SAMPLER=always_on"}, "--tracing-url", "https://traces.example/{trace_id}?from=page")
+	s := known(t, []string{"OTEL_TRACES_EXPORTER=console", "OTEL_TRACES_SAMPLER=always_on"}, "--log-slow", "300ms", "--tracing-url", "https://traces.example/{trace_id}?from=page")
 	b := open(t, s.url, "")
 	b.click(`header nav a[href="#/requests"]`)
 	b.shows(".count", "In flight: 0 requests")
@@ -104,11 +104,11 @@ func TestFromNotableToOneRequest(t *testing.T) {
 	}
 	b.choose("#requests-outcome", "failed")
 	filtered(5, func(row []string) bool {
-		return row[3] == "Fail (2)" && row[4] == "rejected: handler_error" && row[7] == "failed: asked to fail"
+		return row[1] == "Fail (2)" && row[2] == "rejected: handler_error" && row[5] == "failed: asked to fail"
 	})
 	b.choose("#requests-outcome", "")
 	b.write("#requests-slower_than", "300ms\r")
-	filtered(3, func(row []string) bool { return row[3] == "Sleep (5)" && row[6] == "handler" && row[7] == "slow" })
+	filtered(3, func(row []string) bool { return row[1] == "Sleep (5)" && row[4] == "handler" && row[5] == "slow" })
 	if place := eval[string](b, `location.hash`); place != "#/requests?state=notable&slower_than=300ms" {
 		t.Errorf("the place is %s", place)
 	}
@@ -138,6 +138,10 @@ func TestFromNotableToOneRequest(t *testing.T) {
 	if id := strings.TrimSuffix(strings.TrimPrefix(link, "https://traces.example/"), "?from=page"); len(id) != 32 {
 		t.Errorf("the link to the trace is %q", link)
 	}
+	b.until("what was logged is shown", func() bool {
+		lines := b.rows("Logged")
+		return len(lines) == 1 && lines[0][1] == "warn" && lines[0][2] == "slow request" && strings.Contains(lines[0][3], "duration=4")
+	})
 	b.do(chromedp.NavigateBack())
 	filtered(1, func(row []string) bool { return row[0] == name })
 }

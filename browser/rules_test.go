@@ -36,7 +36,7 @@ func TestRules(t *testing.T) {
 	b.do(chromedp.Navigate(s.url + "/#/requests?state=notable"))
 	b.until("what it has taken is notable", func() bool {
 		rows := b.rows("Requests")
-		return len(rows) == 7 && rows[0][7] == "rule 1"
+		return len(rows) == 7 && rows[0][5] == "rule 1"
 	})
 	b.do(chromedp.NavigateBack())
 	b.click(`button[aria-label="Remove rule 1"]`)

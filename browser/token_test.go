@@ -17,6 +17,7 @@ func TestToken(t *testing.T) {
 	b.write("#token", "open barley\r")
 	b.until("a wrong one is refused", func() bool { return strings.Contains(b.text(".problem"), "does not take this token") })
 	b.picture("token")
+	b.judge("the form for the token")
 	b.write("#token", token)
 	b.click("button.primary")
 	b.shows("h1", "Rules")

@@ -48,7 +48,7 @@ func (ps pages) index(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", page.ContentSecurityPolicy)
 	fmt.Fprint(w, `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">`+
-		`<title>pktsvc: all paths</title><link rel="stylesheet" href="page/page.css"><main><h1>All paths</h1><p><a href="./">The page</a></p><dl>`+"\n")
+		`<title>pktsvc: all paths</title><link rel="icon" href="page/icon.svg"><link rel="stylesheet" href="page/page.css"><main><h1>All paths</h1><p><a href="./">The page</a></p><dl>`+"\n")
 	for _, p := range ps {
 		fmt.Fprintf(w, "<dt><a href=%q>%s</a><dd>%s\n", strings.TrimPrefix(p.path, "/"), p.path, p.about)
 	}

@@ -18,7 +18,7 @@ export class Connections {
     this.count = h('p', { class: 'count muted', role: 'status' });
     const figure = (title, order, of) => ({ title, order, number: true, of: (c) => (typeof of(c) === 'number' ? format.whole(of(c)) : of(c)) });
     this.table = new Table({
-      caption: 'Connections', key: (c) => `${c.name} ${c.opened}`, empty: 'No connection matches.',
+      caption: 'Connections', plain: true, key: (c) => `${c.name} ${c.opened}`, empty: 'No connection matches.',
       columns: [
         { title: 'Name', order: 'name', ascending: true, of: (c) => ({ text: c.name, href: place(['requests'], { state: c.state === 'open' ? 'in-flight' : 'recent', conn: c.name }) }) },
         { title: 'Peer', of: (c) => ({ text: c.identity ? `${c.peer} (${c.identity})` : c.peer, title: `at ${c.listener}` }) },

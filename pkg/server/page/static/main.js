@@ -20,7 +20,7 @@ const state = document.getElementById('state');
 // page is what views know of it: history (of the totals), about (the server), refresh
 // (asks for what is shown), failed (tells of an error).
 const page = { history: new History(), about: null, refresh, failed };
-let shown = null; // {name, view, due}
+let shown = null; // {name, view, due, failed}
 let lost = null; // when the server began not to answer
 let locked = false; // the form for the token is shown
 
@@ -49,11 +49,13 @@ function route() {
 
 // refresh asks for what the view shows, now.
 async function refresh() {
-  const { view } = shown;
-  shown.due = performance.now() + (view.every || Infinity);
+  const asked = shown;
+  asked.due = performance.now() + (asked.view.every || Infinity);
   try {
-    await view.refresh?.();
+    await asked.view.refresh?.();
+    asked.failed = false;
   } catch (error) {
+    asked.failed = true;
     failed(error);
   }
 }
@@ -119,10 +121,10 @@ async function tick() {
     if (!page.about) await introduce();
     page.history.add(await ask('statz'));
     lost = null;
-    tell('good', 'Live');
     if (shown) shown.view.sampled?.();
     else route();
     if (shown?.due <= performance.now()) await refresh();
+    if (!shown?.failed && !locked && !document.hidden) tell('good', 'Live');
   } catch (error) {
     failed(error);
   }

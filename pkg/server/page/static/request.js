@@ -4,9 +4,10 @@ import { h, setText, webLink } from './dom.js';
 import * as format from './format.js';
 import { micros, place, placeOfRequest, requestName } from './places.js';
 import { isBad, stateName, typeName } from './requests.js';
+import { lines } from './lines.js';
 import { waterfall } from './waterfall.js';
 
-const limit = 20; // of one tag, one after the other
+const limit = 20; // requests of one tag, one after the other, and log lines of them
 const blur = 5; // µs by which the times of the same request may differ
 
 export class Request {
@@ -47,11 +48,13 @@ export class Request {
     const one = candidates.find((q) => q.notable_because) || candidates[0]; // more is known of notable ones
     const others = list.filter((q) => q !== one && !(one && q.role === one.role && same(q, micros(one.started))));
     setText(this.note, one ? '' : 'It is neither in flight nor remembered any more.');
-    this.ended = Boolean(one) && one.state === 'done';
     const shown = JSON.stringify([one && { ...one, started: '' }, others.length]);
     if (shown === this.shown) return;
+    const logged = one && await ask('logz', { query: { conn: one.conn, tag: one.tag, limit } });
+    if (asked !== this.query) return;
     this.shown = shown;
-    this.found.replaceChildren(...(one ? [waterfall(one), this.#facts(one)] : []), ...(others.length > 0 ? [this.#others(others)] : []));
+    this.ended = Boolean(one) && one.state === 'done';
+    this.found.replaceChildren(...(one ? [waterfall(one), this.#facts(one), lines(logged.lines)] : []), ...(others.length > 0 ? [this.#others(others)] : []));
   }
 
   #facts(q) {

@@ -25,16 +25,16 @@ export class Requests {
     this.count = h('p', { class: 'count muted', role: 'status' });
     this.rule = h('a', {}, 'Follow such requests by a rule');
     this.table = new Table({
-      caption: 'Requests', key: (q) => [requestName(q), q.role, q.state === 'done' ? q.duration_us : ''].join(' '), empty: 'No request matches.',
+      caption: 'Requests', plain: true, key: (q) => [requestName(q), q.role, q.state === 'done' ? q.duration_us : ''].join(' '), empty: 'No request matches.',
       columns: [
         { title: 'Request', of: (q) => ({ text: requestName(q), href: placeOfRequest(q) }) },
-        { title: 'Started', of: (q) => ({ text: format.clock(q.started, 'ms'), title: q.started }) },
-        { title: 'Role', of: (q) => q.role },
         { title: 'Type', of: typeName },
         { title: 'Outcome', of: (q) => ({ text: stateName(q), class: isBad(q) ? 'bad' : '' }) },
         { title: 'Took', number: true, of: (q) => format.duration(q.duration_us) },
         { title: 'Mostly in', of: (q) => q.slowest_stage.replace('_', ' ') },
         { title: 'Notable because', of: (q) => [q.notable_because, q.error].filter(Boolean).join(': ') },
+        { title: 'Started', of: (q) => ({ text: format.clock(q.started, 'ms'), title: q.started }) },
+        { title: 'Role', of: (q) => q.role },
       ],
     });
     this.element = h('div', {},

@@ -4,14 +4,14 @@ import { h, setText } from './dom.js';
 export class Table {
   // columns are {title, of, number, order, of returning a text or {text, href, title,
   // class} of a row, or a node if once is set: then it is asked for a new row only.
-  // key is a text that tells rows apart.
-  constructor({ caption, columns, key, empty }) {
+  // key is a text that tells rows apart; plain: what is above the table says what it is.
+  constructor({ caption, plain, columns, key, empty }) {
     this.columns = columns;
     this.key = key;
     this.rows = new Map();
     this.heads = columns.map((column) => h('th', { scope: 'col', class: column.number && 'number' }, column.title));
     this.body = h('tbody');
-    this.caption = h('caption', {}, caption);
+    this.caption = h('caption', { class: plain && 'hidden' }, caption);
     this.none = h('p', { class: 'empty', hidden: true }, empty);
     this.element = h('div', {},
       h('div', { class: 'scroll', role: 'region', tabindex: '0', 'aria-label': caption },
