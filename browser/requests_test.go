@@ -68,6 +68,11 @@ func TestOverviewShowsTheLoad(t *testing.T) {
 	b.until("p99 of Sleep", func() bool {
 		return between(strings.TrimSuffix(b.text(`dd[data-series="p99"]`), " ms"), 120, 200) == nil
 	})
+	over := eval[[]float64](b, `(() => { const at = document.querySelector('.u-over').getBoundingClientRect(); return [at.right - 2, at.y + 20]; })()`)
+	b.do(chromedp.MouseEvent("mouseMoved", over[0], over[1]))
+	b.until("all charts tell of the time under the pointer", func() bool {
+		return eval[bool](b, `[...document.querySelectorAll('.chart h2')].every((title) => / at \d\d:\d\d:\d\d$/.test(title.textContent))`)
+	})
 	if charts := eval[int](b, `[...document.querySelectorAll('.plot canvas')].filter((c) => c.width > 100 && c.height > 100).length`); charts != 4 {
 		t.Errorf("%d charts are drawn", charts)
 	}

@@ -15,9 +15,10 @@ export class Chart {
     this.series = series;
     this.format = format;
     this.values = series.map((one) => h('dd', { 'data-series': one.name }));
+    this.when = h('span', { class: 'muted' });
     this.plot = h('div', { class: 'plot', role: 'img', 'aria-label': title });
     this.element = h('figure', { class: 'chart' },
-      h('figcaption', {}, h('h2', {}, title),
+      h('figcaption', {}, h('h2', {}, title, ' ', this.when),
         h('dl', { class: 'legend' }, series.map((one, i) => h('div', {}, h('dt', { class: `key ${one.color}` }, one.name), this.values[i])))),
       this.plot);
     this.data = [[], ...series.map(() => [])];
@@ -46,6 +47,8 @@ export class Chart {
 
   // The legend has the values under the pointer, else the last ones.
   #legend(index) {
+    const time = this.data[0][index];
+    setText(this.when, time === undefined ? '' : `at ${clock(time * 1e3)}`);
     this.values.forEach((node, i) => setText(node, this.format(this.data[i + 1].at(index ?? -1) ?? null)));
   }
 
@@ -75,7 +78,7 @@ export class Chart {
         y: this.log ? { distr: 3 } : { range: (_, __, max) => [0, Math.max(1, max ?? 0) * 1.1] },
       },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, incrs: [15, 30, 60, 120, 300], values: (_, at) => at.map((t) => clock(t * 1e3)) },
+        { ...axis, size: 30, gap: 10, space: 70, incrs: [15, 30, 60, 120, 300], values: (_, at) => at.map((t) => clock(t * 1e3)) },
         { ...axis, size: 58, gap: 6, space: 36, filter: tens, grid: { ...grid, filter: tens }, values: (_, at) => at.map((v) => (v === null ? '' : this.format(v))) },
       ],
       series: [{}, ...this.series.map((one) => ({
