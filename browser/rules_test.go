@@ -22,12 +22,13 @@ func TestRules(t *testing.T) {
 	})
 	b.allow("400 (Bad Request)")
 	b.write("#rule-for", "30m")
+	b.write("#rule-payload", "32")
 	b.click("#rule-log")
 	b.click("#add-rule button.primary")
 	one := func(taken string) func() bool {
 		return func() bool {
 			rows := b.rows("Rules in force")
-			return len(rows) == 1 && rows[0][1] == "type=0" && rows[0][2] == taken+" of 100" && rows[0][4] == "remember, span, log"
+			return len(rows) == 1 && rows[0][1] == "type=0" && rows[0][2] == taken+" of 100" && rows[0][4] == "remember, span, log, payload"
 		}
 	}
 	b.until("the rule is listed", one("0"))
@@ -38,7 +39,9 @@ func TestRules(t *testing.T) {
 		rows := b.rows("Requests")
 		return len(rows) == 7 && rows[0][5] == "rule 1"
 	})
-	b.do(chromedp.NavigateBack())
+	b.click("tbody th a")
+	b.until("as much of the payload is shown as the server lets", func() bool { return strings.Contains(b.text(".facts"), "Payload\nredacted, 16 bytes") })
+	b.do(chromedp.NavigateBack(), chromedp.NavigateBack())
 	b.click(`button[aria-label="Remove rule 1"]`)
 	b.until("the rule is gone", func() bool { return len(b.rows("Rules in force")) == 0 })
 	b.until("what it did is told", func() bool {

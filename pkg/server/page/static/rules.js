@@ -18,6 +18,7 @@ export class Rules {
       limit('for', 'For', '10m', 'how long, such as 30s or 1h'),
       limit('count', 'At most', '1000', 'requests'),
       limit('every', 'One in', '1', 'of those that match; 1: all'),
+      limit('payload', 'Payload', '', 'bytes to show of each, as far as the server lets'),
     ];
     this.span = h('input', { type: 'checkbox', id: 'rule-span', checked: true });
     this.log = h('input', { type: 'checkbox', id: 'rule-log' });
@@ -28,7 +29,7 @@ export class Rules {
         { title: 'Matches', of: (rule) => rule.match || 'all requests' },
         { title: 'Taken', number: true, of: (rule) => `${format.whole(rule.taken)} of ${format.whole(rule.count)}` },
         { title: 'One in', number: true, of: (rule) => format.whole(rule.every) },
-        { title: 'Does', of: (rule) => ['remember', rule.span && 'span', rule.log && 'log'].filter(Boolean).join(', ') },
+        { title: 'Does', of: (rule) => ['remember', rule.span && 'span', rule.log && 'log', rule.payload > 0 && 'payload'].filter(Boolean).join(', ') },
         { title: 'Until', of: (rule) => ({ text: format.clock(rule.until), title: rule.until }) },
         { title: 'Remove', once: true, of: (rule) => h('button', { type: 'button', 'aria-label': `Remove rule ${rule.id}`, onclick: (event) => this.#remove(rule, event.target) }, 'Remove') },
       ],
