@@ -97,6 +97,11 @@ bench-scale: ## growth over connections, callers, payload and age (10 min), and 
 dashboards: ## generate the Grafana dashboards and check them (needs Node)
 	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check
 
+.PHONY: page
+page: ## the page of the admin server in a real Chromium, with pictures in browser/screenshots (needs Node)
+	cd browser && npm ci --no-audit --no-fund --ignore-scripts
+	CI=true PKTSVC_SCREENSHOTS=$(CURDIR)/browser/screenshots $(GO) -C browser test -count 1 ./...
+
 .PHONY: components
 components: ## build the Prometheus and Jaeger that the live tests run
 	e2e/components/install
