@@ -2,7 +2,6 @@ package flight
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -211,7 +210,10 @@ func (r *Recorder) Request(n *Notable) Request {
 // Notable lists notable requests, the latest first, as far as they match and are still
 // remembered: no more than most of them.
 func (r *Recorder) Notable(m *Match, most int) []Request {
-	found := r.notables.all(func(e *noted) bool { return m.record(&e.record) })
+	return inOrder(r.shownNotable(r.notables.all(func(e *noted) bool { return m.record(&e.record) })), most)
+}
+
+func (r *Recorder) shownNotable(found []noted) []Request {
 	list := make([]Request, 0, len(found))
 	for i := range found {
 		e := &found[i]
@@ -219,28 +221,21 @@ func (r *Recorder) Notable(m *Match, most int) []Request {
 		q.Because, q.Error, q.TraceID, q.Payload = e.because, e.err, e.traceID, e.payload
 		list = append(list, q)
 	}
-	slices.SortStableFunc(list, latest)
-	return list[:min(most, len(list))]
+	return list
 }
 
 // Ended lists requests of both kinds, notable and recent ones, the latest first, each once.
 func (r *Recorder) Ended(m *Match, most int) []Request {
-	list := r.Notable(m, most)
-	type key struct {
-		conn, role   string
-		channel, tag uint64
-		started      int64
+	notable := r.notables.all(func(e *noted) bool { return m.record(&e.record) })
+	known := make(map[identity]bool, len(notable))
+	for i := range notable {
+		known[notable[i].identity()] = true
 	}
-	keyOf := func(q *Request) key { return key{q.Conn, q.Role, q.Channel, q.Tag, q.Started.UnixMicro()} }
-	known := make(map[key]bool, len(list))
-	for i := range list {
-		known[keyOf(&list[i])] = true
-	}
-	for _, q := range r.Recent(m, most) {
-		if !known[keyOf(&q)] {
-			list = append(list, q)
+	list := r.shownNotable(notable)
+	for _, rec := range r.recent(m, most) {
+		if !known[rec.identity()] {
+			list = append(list, rec.request(r.opts.Types))
 		}
 	}
-	slices.SortStableFunc(list, latest)
-	return list[:min(most, len(list))]
+	return inOrder(list, most)
 }

@@ -25,6 +25,16 @@ func (r *record) took() time.Duration {
 	return r.Duration
 }
 
+// identity is what tells a request from others, for ever. (Peers may use tags again.)
+type identity struct {
+	conn         *stream.ConnInfo
+	role         stream.Role
+	channel, tag uint64
+	took         time.Duration
+}
+
+func (r *record) identity() identity { return identity{r.conn, r.role, r.Channel, r.Tag, r.Duration} }
+
 // request is the form that is shown.
 func (r *record) request(types map[uint64]string) Request {
 	q := Request{

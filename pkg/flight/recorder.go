@@ -223,6 +223,17 @@ func (r *Recorder) open() []*stream.Conn {
 	return slices.Collect(maps.Keys(r.conns))
 }
 
+// EachInFlight shows the requests of all open connections that have no answer yet, in no
+// order. Between connections it holds nothing up.
+func (r *Recorder) EachInFlight(f func(*stream.OpenRequest)) {
+	for _, c := range r.open() {
+		list := c.OpenRequests()
+		for i := range list {
+			f(&list[i])
+		}
+	}
+}
+
 // InFlight lists the requests of all open connections that have no answer yet, the oldest
 // first, as far as they match. It does not block.
 func (r *Recorder) InFlight(m *Match) []Request {
@@ -260,7 +271,16 @@ func openRequest(conn *stream.ConnInfo, o *stream.OpenRequest, now time.Time, ty
 // Recent lists requests that have ended, the latest first, as far as they match and are
 // still remembered: no more than most of them.
 func (r *Recorder) Recent(m *Match, most int) []Request {
-	var found []record
+	found := r.recent(m, most)
+	list := make([]Request, 0, len(found))
+	for i := range found {
+		list = append(list, found[i].request(r.opts.Types))
+	}
+	return inOrder(list, most)
+}
+
+// recent are at least as many of the latest as are wanted, if there are.
+func (r *Recorder) recent(m *Match, most int) (found []record) {
 	for i := range r.shards {
 		n := 0
 		r.shards[i].each(func(rec *record) bool {
@@ -271,15 +291,11 @@ func (r *Recorder) Recent(m *Match, most int) []Request {
 			return n < most
 		})
 	}
-	return r.shown(found, most)
+	return found
 }
 
-// shown makes the latest of some records requests.
-func (r *Recorder) shown(found []record, most int) []Request {
-	list := make([]Request, 0, len(found))
-	for i := range found {
-		list = append(list, found[i].request(r.opts.Types))
-	}
+// inOrder puts the latest first, and cuts the list.
+func inOrder(list []Request, most int) []Request {
 	slices.SortStableFunc(list, latest)
 	return list[:min(most, len(list))]
 }

@@ -123,7 +123,7 @@ func (in pagesParams) shared() pages {
 	}))
 	types := in.Services.names()
 	return pages{
-		{path: "/statz", about: "totals of requests and connections, for tools", serve: stats{in.Metrics, time.Now()}},
+		{path: "/statz", about: "totals of requests and connections, for tools", serve: stats{in.Metrics, in.Recorder, types, time.Now()}},
 		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, types}},
 		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, types}},
 		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, types}},

@@ -245,25 +245,34 @@ func TestStatz(t *testing.T) {
 	for range 3 {
 		echo(t, conn, "x")
 	}
+	if _, err := conn.Submit(t.Context(), stream.Request{Type: typeBlock}); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the request is handled", r.entered)
+	defer close(r.gate)
 	var got struct {
 		Connections     int
 		PacketsReceived uint64 `json:"packets_received"`
 		Requests        []struct {
 			Type, Role string
 			Outcomes   map[string]uint64
+			InFlight   int   `json:"in_flight"`
 			SumUS      int64 `json:"sum_us"`
 			Buckets    [][2]float64
 		}
 	}
 	r.getJSON(t, "/statz", &got)
-	if got.Connections != 1 || got.PacketsReceived != 3 || len(got.Requests) != 1 {
+	if got.Connections != 1 || got.PacketsReceived != 4 || len(got.Requests) != 2 {
 		t.Fatalf("%+v", got)
 	}
 	one, n := got.Requests[0], 0.0
 	for _, b := range one.Buckets {
 		n += b[1]
 	}
-	if one.Type != "Echo" || one.Role != "server" || one.Outcomes["ok"] != 3 || n != 3 {
+	if one.Type != "Echo" || one.Role != "server" || one.Outcomes["ok"] != 3 || n != 3 || one.InFlight != 0 {
 		t.Errorf("%+v", one)
+	}
+	if two := got.Requests[1]; two.Type != "Block" || two.Role != "server" || len(two.Outcomes)+len(two.Buckets) != 0 || two.InFlight != 1 {
+		t.Errorf("%+v", two)
 	}
 }

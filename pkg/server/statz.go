@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/metrics"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -24,14 +26,16 @@ type statz struct {
 	PacketsSent     uint64 `json:"packets_sent"`
 	Stalls          uint64 `json:"stalls"`
 
-	Requests []statzRequests `json:"requests"` // by type and role, those that have ended
+	Requests []statzRequests `json:"requests"` // by type and role
 }
 
+// statzRequests are those of one type and role.
 type statzRequests struct {
 	Type     string            `json:"type"` // name, or other
 	Role     string            `json:"role"` // of this side
 	Outcomes map[string]uint64 `json:"outcomes"`
-	SumUS    int64             `json:"sum_us"` // of durations
+	InFlight int               `json:"in_flight"` // not answered yet
+	SumUS    int64             `json:"sum_us"`    // of durations
 
 	// Buckets has, ascending, pairs of a duration in microseconds and how many requests
 	// took up to it, and longer than the one before: those that are not empty.
@@ -40,8 +44,21 @@ type statzRequests struct {
 
 // stats serves /statz.
 type stats struct {
-	metrics *metrics.Observer
-	started time.Time
+	metrics  *metrics.Observer
+	recorder *flight.Recorder
+	types    map[uint64]string
+	started  time.Time
+}
+
+type typeAndRole struct{ typ, role string }
+
+// inFlight is how many requests of each type are not answered yet.
+func (s stats) inFlight() map[typeAndRole]int {
+	n := make(map[typeAndRole]int)
+	s.recorder.EachInFlight(func(q *stream.OpenRequest) {
+		n[typeAndRole{cmp.Or(s.types[q.Type], "other"), q.Role.String()}]++
+	})
+	return n
 }
 
 func (s stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +66,7 @@ func (s stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		badRequest(w, err)
 		return
 	}
-	t := s.metrics.Totals()
+	t, inFlight := s.metrics.Totals(), s.inFlight()
 	out := statz{
 		Now: time.Now(), Started: s.started, Connections: t.Connections,
 		InFlight: t.Stats.InFlight, Serving: t.Stats.Serving, Queued: t.Stats.Queued,
@@ -59,6 +76,9 @@ func (s stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, one := range t.Requests {
 		of := statzRequests{Type: one.Type, Role: one.Role.String(), Outcomes: make(map[string]uint64), SumUS: one.Sum.Microseconds()}
+		key := typeAndRole{of.Type, of.Role}
+		of.InFlight = inFlight[key]
+		delete(inFlight, key)
 		for o := stream.OutcomePending + 1; o < stream.NumOutcomes; o++ {
 			if n := one.Outcomes[o]; n > 0 {
 				of.Outcomes[o.String()] = n
@@ -68,6 +88,9 @@ func (s stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			of.Buckets = append(of.Buckets, [2]float64{float64(b.Bound) / 1e3, float64(b.Count)})
 		}
 		out.Requests = append(out.Requests, of)
+	}
+	for key, n := range inFlight { // none of which has ended yet
+		out.Requests = append(out.Requests, statzRequests{Type: key.typ, Role: key.role, Outcomes: map[string]uint64{}, InFlight: n})
 	}
 	writeJSON(w, http.StatusOK, out)
 }

@@ -48,6 +48,7 @@ type Type struct {
 	P50US    *float64           `json:"p50_us"`
 	P99US    *float64           `json:"p99_us"`
 	MeanUS   *float64           `json:"mean_us"`
+	InFlight int                `json:"in_flight"`
 	Outcomes map[string]float64 `json:"outcomes_per_s"`
 	Total    uint64             `json:"total"` // since the server's start
 }
@@ -114,7 +115,7 @@ func (f *Figures) addTypes(before, after []Requests, since span) {
 		all, failed := is.ended()
 		allWas, failedWas := was.ended()
 		t := Type{
-			Type: is.Type, Role: is.Role, Total: all,
+			Type: is.Type, Role: is.Role, Total: all, InFlight: is.InFlight,
 			PerS: since.rate(allWas, all), Errors: since.rate(failedWas, failed),
 			Outcomes: make(map[string]float64),
 		}

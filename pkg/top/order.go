@@ -83,7 +83,7 @@ func directed(c int, reverse bool) int {
 // order is the one that types are sorted by.
 func (*Type) order(by Order) Order {
 	switch by {
-	case ByErrors, ByP50, ByP99, ByName:
+	case ByErrors, ByP50, ByP99, ByBusy, ByName:
 		return by
 	}
 	return ByRate
@@ -97,6 +97,8 @@ func (t *Type) figure(by Order) float64 {
 		return orNone(t.P50US)
 	case ByP99:
 		return orNone(t.P99US)
+	case ByBusy:
+		return float64(t.InFlight)
 	}
 	return t.PerS
 }

@@ -35,6 +35,7 @@ type Requests struct {
 	Type     string            `json:"type"`
 	Role     string            `json:"role"` // of the server: server or client
 	Outcomes map[string]uint64 `json:"outcomes"`
+	InFlight int               `json:"in_flight"`
 	SumUS    int64             `json:"sum_us"`  // of durations
 	Buckets  []Bucket          `json:"buckets"` // ascending, those that are not empty
 }

@@ -24,6 +24,7 @@ var typeColumns = []column[Type]{
 	{"ERR/s", ByErrors, 2, false, func(f *Figures, t *Type) string { return f.rateText(t.Errors) }},
 	{"P50", ByP50, 3, false, func(_ *Figures, t *Type) string { return latencyText(t.P50US) }},
 	{"P99", ByP99, 1, false, func(_ *Figures, t *Type) string { return latencyText(t.P99US) }},
+	{"FLIGHT", ByBusy, 4, false, func(_ *Figures, t *Type) string { return strconv.Itoa(t.InFlight) }},
 	{"MEAN", "", 7, false, func(_ *Figures, t *Type) string { return latencyText(t.MeanUS) }},
 	{"TOTAL", "", 6, false, func(_ *Figures, t *Type) string { return strconv.FormatUint(t.Total, 10) }},
 }
