@@ -269,12 +269,11 @@ func (f *following) exemplars(t *testing.T, want map[[2]string]string) {
 		found := make(map[[2]string]string)
 		for _, series := range results {
 			for _, e := range series.Exemplars {
-				at := [2]string{string(series.SeriesLabels["job"]), string(series.SeriesLabels["role"])}
-				if id := string(e.Labels["trace_id"]); found[at] != "" && found[at] != id {
+				at, id := [2]string{string(series.SeriesLabels["job"]), string(series.SeriesLabels["role"])}, string(e.Labels["trace_id"])
+				if found[at] != "" && found[at] != id {
 					return fmt.Errorf("two exemplars of %v: %s and %s", at, found[at], id)
-				} else {
-					found[at] = id
 				}
+				found[at] = id
 				if time.Duration(float64(e.Value)*float64(time.Second)) < faultTime {
 					return fmt.Errorf("an exemplar of %v at %v: %v", at, e.Value, e.Labels)
 				}
