@@ -155,12 +155,12 @@ func TestFollowSlowHandler(t *testing.T) {
 
 	tag := f.askMany(t, strconv.FormatInt(faultTime.Milliseconds(), 10))
 
+	t.Logf("pktsvc requests --notable, at the relay\n%s", tool(t, f.relay.admin, "requests", "--notable"))
+	t.Logf("pktsvc requests --notable, behind\n%s", tool(t, f.behind.admin, "requests", "--notable"))
 	tapped := atRelay.one(t)
 	if tapped.Tag != tag || tapped.Slowest != "handler" {
 		t.Errorf("tap shows %s, mostly in %s; want tag %d, in handler", tapped.Name(), tapped.Slowest, tag)
 	}
-	t.Logf("pktsvc requests --notable, at the relay\n%s", tool(t, f.relay.admin, "requests", "--notable"))
-	t.Logf("pktsvc requests --notable, behind\n%s", tool(t, f.behind.admin, "requests", "--notable"))
 	if q := notable(t, f.relay.admin, "server"); q.Tag != tag || q.TraceID != tapped.TraceID {
 		t.Errorf("the relay remembers %s in trace %s, its tap has shown %s in %s", q.Name(), q.TraceID, tapped.Name(), tapped.TraceID)
 	}
