@@ -81,6 +81,12 @@ bench-peers: ## compare with other RPC libraries, ROUNDS (3) of 4 min, and repor
 	bench/bin/bench -matrix -rounds $(ROUNDS) -out bench/bin/results.jsonl
 	bench/bin/bench -report bench/bin/results.jsonl -into docs
 
+.PHONY: bench-cost
+bench-cost: ## what metrics, recorder, rules and traces cost, ROUNDS (3) of 1 min, and the table in README.md
+	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .
+	bench/bin/bench -cost-peers -rounds $(ROUNDS) -duration 2s -out bench/bin/cost.jsonl
+	bench/bin/bench -cost bench/bin/cost.jsonl -readme README.md
+
 .PHONY: bench-scale
 bench-scale: ## growth over connections, callers, payload and age (10 min), and report in docs/scale.md
 	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .
@@ -90,6 +96,11 @@ bench-scale: ## growth over connections, callers, payload and age (10 min), and 
 .PHONY: dashboards
 dashboards: ## generate the Grafana dashboards and check them (needs Node)
 	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check
+
+.PHONY: page
+page: ## the page of the admin server in a real Chromium, with pictures in browser/screenshots (needs Node)
+	cd browser && npm ci --no-audit --no-fund --ignore-scripts
+	CI=true PKTSVC_SCREENSHOTS=$(CURDIR)/browser/screenshots $(GO) -C browser test -count 1 ./...
 
 .PHONY: components
 components: ## build the Prometheus and Jaeger that the live tests run

@@ -58,6 +58,9 @@ func run() error {
 	rounds := flag.Int("rounds", 0, "rounds of -matrix (default 3) or -scale (default 2)")
 	out := flag.String("out", "", "file for the results of -matrix or -scale, as lines of JSON")
 	report := flag.String("report", "", "comma-separated files of results to report on")
+	cost := flag.String("cost", "", "file of results of -matrix with the peers of -cost-peers, of which to write a table into the file -readme")
+	readme := flag.String("readme", "", "see -cost")
+	costMatrix := flag.Bool("cost-peers", false, "as -matrix, with the peers and cells that show what observation costs")
 	into := flag.String("into", ".", "directory for the report")
 	scale := scaleFlags()
 	flag.Parse()
@@ -70,6 +73,8 @@ func run() error {
 		return nil
 	case scale.task != "":
 		return runTask(scale.task, os.Stdout)
+	case *cost != "":
+		return writeCost(*cost, *readme)
 	case *report != "" && scale.on:
 		return writeScaleReport(*report, *into)
 	case *report != "":
@@ -80,8 +85,11 @@ func run() error {
 			return err
 		}
 		return m.run()
-	case *matrix:
+	case *matrix || *costMatrix:
 		m := matrixRun{options: o, peers: slices.Sorted(maps.Keys(peers)), rounds: cmp.Or(*rounds, 3), out: *out}
+		if *costMatrix {
+			m.peers, *cells = costPeers(), costCells
+		}
 		if *names != "" {
 			m.peers = strings.Split(*names, ",")
 		}

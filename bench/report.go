@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// base is the peer to which the others are compared.
+// base is the peer to which other libraries are compared.
 const base = "grpc"
 
 // row is what a peer has shown on a cell: medians over the rounds.
@@ -39,12 +39,13 @@ type row struct {
 
 // results are all runs, by cell and peer, the cells in the order of the file.
 type results struct {
+	base  string // the peer to which the others are compared
 	cells []cell
 	runs  map[cell]map[string][]Result
 }
 
-func readResults(files []string) (results, error) {
-	all := results{runs: make(map[cell]map[string][]Result)}
+func readResults(files []string, base string) (results, error) {
+	all := results{base: base, runs: make(map[cell]map[string][]Result)}
 	for _, name := range files {
 		if err := all.read(name); err != nil {
 			return all, err
@@ -77,7 +78,7 @@ func (all *results) read(name string) error {
 // rows are the peers on a cell, the fastest first.
 func (all *results) rows(c cell) (rows []row) {
 	baseOps := make(map[int]float64) // by round
-	for _, r := range all.runs[c][base] {
+	for _, r := range all.runs[c][all.base] {
 		baseOps[r.Round] = r.Ops
 	}
 	for peer, runs := range all.runs[c] {
@@ -136,7 +137,7 @@ func median(v []float64) float64 {
 
 // writeReport writes peers.md and peers.svg.
 func writeReport(files []string, dir string) error {
-	all, err := readResults(files)
+	all, err := readResults(files, base)
 	if err != nil {
 		return err
 	}
@@ -152,8 +153,8 @@ func writeReport(files []string, dir string) error {
 }
 
 func (all *results) markdown(w io.Writer) {
-	fmt.Fprintf(w, "# Side by side\n\nUnary echo of raw bytes over loopback TCP between two processes, written by `make bench-peers` on %s.\n\n%s\n\n",
-		time.Now().UTC().Format(time.DateOnly), machine())
+	fmt.Fprintf(w, "# Side by side\n\nUnary echo of raw bytes over loopback TCP between two processes, written by `make bench-peers` on %s.\n\n%s. %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), machine(), versions())
 	fmt.Fprintf(w, "Each figure is the median over rounds in which the peers took turns. The ratios to %s are those of the same round, with the lowest and the highest in brackets.\n", base)
 	fmt.Fprintf(w, "`rawtcp` and `rawpipe` are no libraries but floors of work: one ping-pong of bytes, and tagged frames batched both ways without dispatch or blocked callers.\n")
 	fmt.Fprintf(w, "\n![calls per second of each peer](peers.svg)\n\n## Calls per second, and ratio to %s\n\n| |", base)
@@ -205,17 +206,22 @@ func figure(r row) string {
 	return fmt.Sprintf("%.0f k (%.1f)", r.ops/1000, r.ratio)
 }
 
-// machine says where the figures come from, and of which versions.
+// machine says where the figures come from.
 func machine() string {
-	var versions []string
+	return fmt.Sprintf("%s, %d CPUs, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+// versions are those of the modules that are compared.
+func versions() string {
+	var list []string
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			if slices.Contains(compared, m.Path) {
-				versions = append(versions, m.Path+" "+m.Version)
+				list = append(list, m.Path+" "+m.Version)
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d CPUs, %s/%s, %s. %s.", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), strings.Join(versions, ", "))
+	return strings.Join(list, ", ")
 }
 
 // compared are the modules of the peers.

@@ -27,8 +27,8 @@ func writeScaleReport(files, dir string) error {
 }
 
 func (all points) markdown(w io.Writer) {
-	fmt.Fprintf(w, "# Growth\n\nUnary echo of raw bytes over loopback TCP between two processes, written by `make bench-scale` on %s.\n\n%s\n\n",
-		time.Now().UTC().Format(time.DateOnly), machine())
+	fmt.Fprintf(w, "# Growth\n\nUnary echo of raw bytes over loopback TCP between two processes, written by `make bench-scale` on %s.\n\n%s. %s.\n\n",
+		time.Now().UTC().Format(time.DateOnly), machine(), versions())
 	fmt.Fprintf(w, "Figures are medians over rounds in which the peers took turns, each with a server of its own; ratios are those of the same round. "+
 		"`pktsvc-observed` has metrics, and traces of which 1 %% are sampled, on both sides. A busy connection has 16 callers of 16 B.\n")
 	if len(all.xs(partIdle)) > 0 {

@@ -16,7 +16,7 @@ import (
 func quickScale(t *testing.T) scaleRun {
 	t.Helper()
 	m := scaleRun{
-		options: options{warm: 5 * time.Millisecond, duration: 30 * time.Millisecond},
+		options: options{warm: 5 * time.Millisecond, duration: 100 * time.Millisecond},
 		peers:   []string{"pktsvc", base}, rounds: 1,
 		idle: []int{20, 60}, storm: 80, requests: 2000, out: filepath.Join(t.TempDir(), "scale.jsonl"),
 	}

@@ -104,7 +104,8 @@ func (b *benchmark) run(cmd *cobra.Command) error {
 	b.plan.Dial = dial
 	b.plan.Exchange = b.exchange
 	b.plan.Options = stream.Options{
-		Handler: diag.CallBacks(), MaxPacket: max(stream.DefaultMaxPacket, b.size+headerRoom, len(b.data)+headerRoom),
+		Extension: stream.ExtensionAsk,
+		Handler:   diag.CallBacks(), MaxPacket: max(stream.DefaultMaxPacket, b.size+headerRoom, len(b.data)+headerRoom),
 	}
 	if err := b.plan.Validate(); err != nil {
 		return exitError{exitUsage, err}

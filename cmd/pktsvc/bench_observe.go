@@ -20,11 +20,13 @@ func (b *benchmark) observe(ctx context.Context, stderr io.Writer) (end func(), 
 	cfg.Admin = b.admin
 	cfg.AdminToken = server.Secret(os.Getenv("PKTSVC_ADMIN_TOKEN"))
 	cfg.Tracing.Service = "pktsvc-bench"
+	cfg.Tracing.URL = os.Getenv("PKTSVC_TRACING_URL")
+	cfg.Dashboards.URL = os.Getenv("PKTSVC_DASHBOARDS_URL")
 	cfg.Log.Level = "warn"  // what fails; the report counts the rest
 	cfg.Log.Activity = 0    // it has a report and a progress bar
 	cfg.Log.Packets = "off" // it would cost more than it is worth under load
 	if err := cfg.Validate(); err != nil {
-		return nil, exitError{exitUsage, fmt.Errorf("--admin: %w", err)}
+		return nil, exitError{exitUsage, fmt.Errorf("--admin, and its environment: %w", err)}
 	}
 	client, err := server.NewClient(cfg, server.Service{Name: "diag", Mux: diag.Mux()})
 	if err != nil {

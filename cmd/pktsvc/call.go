@@ -102,6 +102,7 @@ func (q *question) ask(cmd *cobra.Command) error {
 	defer func() { _ = closeStream() }() // the answer is there, or the reason why not
 	options := stream.Options{
 		Handler: diag.CallBacks(), MaxPacket: int(*q.limit) + headerRoom, Observer: trace.observer(),
+		Extension: stream.ExtensionAsk, // so that the handler ends when nobody waits any more
 	}
 	if c := q.request.Channel; c != 0 {
 		options.Channels = map[uint64]stream.Handler{c: diag.CallBacks()}

@@ -39,6 +39,7 @@ func service() stream.Handler {
 		select {
 		case <-time.After(time.Duration(ms) * time.Millisecond):
 		case <-ctx.Done():
+			return stream.Response{}, ctx.Err()
 		}
 		return stream.Response{}, nil
 	})
@@ -64,8 +65,13 @@ func mustNew(tb testing.TB, o Options) *Recorder {
 // pair is a client and a server that talk to each other, each with its observer.
 func pair(tb testing.TB, client, server stream.Observer) *stream.Conn {
 	tb.Helper()
+	return pairOf(tb, client, server, stream.ExtensionDefault)
+}
+
+func pairOf(tb testing.TB, client, server stream.Observer, mode stream.ExtensionMode) *stream.Conn {
+	tb.Helper()
 	near, far := net.Pipe()
-	c, err := stream.NewConn(near, stream.Options{Name: "client", Observer: client, Peer: stream.Peer{Address: "192.0.2.2:7450"}})
+	c, err := stream.NewConn(near, stream.Options{Name: "client", Observer: client, Extension: mode, Peer: stream.Peer{Address: "192.0.2.2:7450"}})
 	if err != nil {
 		tb.Fatal(err)
 	}

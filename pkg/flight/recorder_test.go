@@ -128,6 +128,25 @@ func TestInFlight(t *testing.T) {
 	})
 }
 
+// A request whose caller has given it up was in its handler until then.
+func TestCancelledInItsHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := mustNew(t, Options{})
+		c := pairOf(t, nil, r, stream.ExtensionAsk)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		call(t, c, typeEcho, "so that the extension is agreed on")
+		if _, err := c.Call(ctx, stream.Request{Type: typeSleep, Payload: []byte("5000")}); err == nil {
+			t.Error("it came in time")
+		}
+		synctest.Wait()
+		list := r.Notable(nil, 2)
+		if wantBrief(t, "notable", list, "server Sleep 3 rejected failed,slow"); list[0].Slowest != "handler" {
+			t.Errorf("%+v", list[0])
+		}
+	})
+}
+
 // Between peers that have agreed on it a caller knows where its time went at the other end.
 func TestPeerTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

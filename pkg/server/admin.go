@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/net/netutil"
+
+	"github.com/pktsvc/pktsvc/pkg/server/page"
 )
 
 // Limits of the admin server. Writing takes as long as the longest profile that
@@ -158,21 +159,21 @@ func readWebConfig(path string) (secure, users bool, err error) {
 	return len(file.TLS) > 0, len(file.Users) > 0, nil
 }
 
-// page is one path of the admin server.
-type page struct {
+// adminPage is one path of the admin server.
+type adminPage struct {
 	path  string
 	about string
 	serve http.Handler
 	open  bool // needs no token
 }
 
-type pages []page
+type pages []adminPage
 
 // handler routes to the pages, asks for the token, and refuses what a web page
 // of another origin might send.
 func (ps pages) handler(token Secret) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", ps.index)
+	root{page.NewHandler(), ps}.register(mux)
 	for _, p := range ps {
 		h := p.serve
 		if !p.open {
@@ -180,16 +181,11 @@ func (ps pages) handler(token Secret) http.Handler {
 		}
 		mux.Handle(p.path, h)
 	}
-	return http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, adminMaxBody))
-}
-
-func (ps pages) index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(w, "<!doctype html><title>pktsvc</title><h1>pktsvc</h1><dl>\n")
-	for _, p := range ps {
-		fmt.Fprintf(w, "<dt><a href=%q>%s</a><dd>%s\n", strings.TrimPrefix(p.path, "/"), p.path, p.about)
-	}
-	fmt.Fprint(w, "</dl>\n")
+	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, adminMaxBody))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		protected.ServeHTTP(w, r)
+	})
 }
 
 func requireToken(token Secret, next http.Handler) http.Handler {

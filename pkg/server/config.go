@@ -51,6 +51,8 @@ type Config struct {
 	Drain    DrainConfig    `yaml:"drain"`
 	Tracing  TracingConfig  `yaml:"tracing"`
 	Recorder RecorderConfig `yaml:"recorder"`
+
+	Dashboards DashboardsConfig `yaml:"dashboards"`
 }
 
 // TLSConfig is for listeners of the form tls://HOST:PORT. The version is 1.3 at
@@ -126,6 +128,12 @@ type TracingConfig struct {
 	Enabled       string `yaml:"enabled" usage:"auto (when an OTEL_* variable names an exporter), on or off"`
 	DistrustPeers bool   `yaml:"distrust_peers" usage:"spans of callers that come with their requests are linked, and are neither parents here nor decide what is sampled"`
 	Service       string `yaml:"service" usage:"name of this program in traces, where OTEL_SERVICE_NAME gives none"`
+	URL           string `yaml:"url" usage:"where people see one trace, with {trace_id} where its ID goes, such as http://localhost:16686/trace/{trace_id}: the page of the admin server links there"`
+}
+
+// DashboardsConfig says where dashboards of this server are.
+type DashboardsConfig struct {
+	URL string `yaml:"url" usage:"where people see the dashboards of this server, such as http://localhost:3000/: the page of the admin server links there"`
 }
 
 // RecorderConfig configures the flight recorder, see package flight.

@@ -94,13 +94,13 @@ type pagesParams struct {
 
 // newPages lists what the admin server of a server shows.
 func newPages(in pagesParams, health *health, conns *connections) pages {
-	return append(pages{
+	return in.described(append(pages{
 		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
 		{path: "/startupz", about: "every listener has been opened", serve: health.probe(started), open: true},
 		{path: "/readyz", about: "new work may be sent here", serve: health.probe(ready), open: true},
 		{path: "/connz", about: "open and recently closed connections (?state= name= peer= identity= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
 		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
-	}, in.shared()...)
+	}, in.shared()...))
 }
 
 // newClientPages lists what that of a client shows. A client is ready as long as
@@ -108,14 +108,14 @@ func newPages(in pagesParams, health *health, conns *connections) pages {
 func newClientPages(in pagesParams) pages {
 	health := newHealth()
 	health.set(stateReady)
-	return append(pages{
+	return in.described(append(pages{
 		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
 		{path: "/readyz", about: "the same", serve: health.probe(ready), open: true},
-	}, in.shared()...)
+	}, in.shared()...))
 }
 
 func (in pagesParams) shared() pages {
-	page := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
+	metricsPage := promhttp.InstrumentMetricHandler(in.Registry, promhttp.HandlerFor(in.Registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		Registry:            in.Registry,
 		MaxRequestsInFlight: 10,
@@ -127,7 +127,7 @@ func (in pagesParams) shared() pages {
 		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, types}},
 		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, types}},
 		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, types}},
-		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: page, open: true},
+		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metricsPage, open: true},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/logz", about: "the last log lines (?level= conn= tag= trace_id= text= limit=)", serve: logLister{in.Recent}},
 		{path: "/log/level", about: "log level; PUT level=debug changes it", serve: in.Level},

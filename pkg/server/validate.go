@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -86,6 +88,7 @@ func (c *Config) problems() (list []*ConfigError) {
 			wrong("limits.without", name, "all, or the name of a feature: "+stream.AllFeatures.String())
 		}
 	}
+	c.linkProblems(wrong)
 	for _, text := range c.Recorder.SlowTypes {
 		if _, _, err := slowType(text); err != nil {
 			wrong("recorder.slow_types", text, slowTypeForm)
@@ -115,6 +118,50 @@ func (c *Config) listenProblems(wrong func(key string, value any, allowed string
 			wrong("listen", url, "no stdio: while OTEL_TRACES_EXPORTER=console writes spans to standard output")
 		}
 	}
+}
+
+// traceIDMark is what the ID of a trace replaces in a URL.
+const traceIDMark = "{trace_id}"
+
+func (c *Config) linkProblems(wrong func(key string, value any, allowed string)) {
+	if text := c.Tracing.URL; text != "" {
+		if err := checkLink(text); err != nil {
+			wrong("tracing.url", masked(text), "an http:// or https:// URL with "+traceIDMark+" in its path, query or fragment: "+err.Error())
+		} else if _, rest, _ := strings.Cut(text, "://"); !strings.Contains(rest, traceIDMark) {
+			wrong("tracing.url", text, "a URL with "+traceIDMark+" where the ID goes")
+		}
+	}
+	if text := c.Dashboards.URL; text != "" {
+		if err := checkLink(text); err != nil {
+			wrong("dashboards.url", masked(text), "an http:// or https:// URL: "+err.Error())
+		}
+	}
+}
+
+// checkLink refuses what a page should not link to. Everybody who sees the page sees the
+// link, so it may have no password.
+func checkLink(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return errors.New("it cannot be read")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("it has another scheme, or none")
+	case u.Hostname() == "" || strings.ContainsAny(u.Host, "{}"):
+		return errors.New("it has no host")
+	case u.User != nil:
+		return errors.New("it has a user")
+	}
+	return nil
+}
+
+// masked is a URL without what may be a password.
+func masked(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		return scheme + "://********" + rest[at:]
+	}
+	return text
 }
 
 func checkHostPort(hostPort string) error {

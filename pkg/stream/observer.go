@@ -110,8 +110,7 @@ func (s EventSet) Has(k EventKind) bool { return s>>k&1 != 0 }
 // RejectReason is why a request was not answered ok, seen from the serving side.
 type RejectReason uint8
 
-// The reasons. Those up to RejectBusy are decided before a handler runs, but for
-// RejectCancelled, if that came to be later.
+// The reasons. Those up to RejectBusy are decided before a handler runs.
 const (
 	RejectNone           RejectReason = iota
 	RejectNoHandler                   // this side serves no requests
@@ -119,8 +118,8 @@ const (
 	RejectUnknownChannel              // the channel is not open
 	RejectForbidden                   // Options.Authorize forbids it
 	RejectTagInUse                    // a request with this tag is being handled
-	RejectCancelled                   // the caller had given it up, or its time was over
 	RejectBusy                        // too many accepted requests wait
+	RejectCancelled                   // the caller had given it up, or its time was over, before its handler ran or meanwhile
 	RejectUnknownType                 // the mux has no handler for the type
 	RejectUndecodable                 // the typed request could not be decoded
 	RejectDeclined                    // the handler said no, by a [Rejection]: the caller's fault, or a normal answer
@@ -131,7 +130,7 @@ const (
 )
 
 var rejectNames = [NumRejectReasons]string{
-	"none", "no_handler", "requests_ended", "unknown_channel", "forbidden", "tag_in_use", "cancelled", "busy",
+	"none", "no_handler", "requests_ended", "unknown_channel", "forbidden", "tag_in_use", "busy", "cancelled",
 	"unknown_type", "undecodable", "declined", "handler_error", "panic", "bad_result",
 }
 

@@ -117,7 +117,8 @@ type Options struct {
 
 	// PingInterval is how often the side that has asked for the extension pings the peer
 	// (30 s; negative: never), and PingTimeout how long nothing at all may come after a
-	// ping until the peer is taken to be dead (20 s).
+	// ping until the peer is taken to be dead (20 s): longer than what is under way before
+	// the ping may take on the slowest of links.
 	PingInterval, PingTimeout time.Duration
 
 	// FirstByteTimeout ends a connection on which nothing at all has come by then.

@@ -20,7 +20,9 @@ type ping struct {
 	tag       uint64 // of the one that is not answered; 0: none
 	at        moment // when it was queued
 	seen      uint64 // reads at the last look
-	judging   bool   // a ping was sent, and nothing has been read since
+	judging   bool   // a ping was queued, and nothing has been read since
+	end       uint64 // where that ends in what is sent; 0: it has been written
+	left      moment // when it had been written
 	roundTrip time.Duration
 	timer     *time.Timer
 }
@@ -28,6 +30,22 @@ type ping struct {
 func (p *ping) answered() {
 	p.tag = 0
 	p.roundTrip = p.at.until(now())
+}
+
+// progress notes that what is sent was written up to some position.
+func (p *ping) progress(written uint64) {
+	if p.end != 0 && written >= p.end {
+		p.end, p.left = 0, now()
+	}
+}
+
+// patience is how long the peer may still be silent. What waits behind much else that is
+// sent, however slowly, proves nothing; the write timeout looks after that.
+func (p *ping) patience(timeout time.Duration) time.Duration {
+	if p.end != 0 {
+		return timeout
+	}
+	return timeout - p.left.until(now())
 }
 
 // pingInterval is how often this side looks.
@@ -58,11 +76,18 @@ func (c *Conn) lookAfterPeer() {
 	reads := c.in.reads.Load()
 	heard := reads != p.seen || c.dispatch.paused || c.role.turn.Load()%2 == 1
 	if p.judging && !heard {
+		left := p.patience(c.opts.PingTimeout)
+		if left > 0 {
+			p.timer.Reset(left)
+		}
 		c.mu.Unlock()
+		if left > 0 {
+			return
+		}
 		c.end(ReasonDeadPeer, fmt.Errorf("%w for %v", ErrDeadPeer, c.opts.PingTimeout))
 		return
 	}
-	p.seen, p.judging = reads, false
+	p.seen, p.judging, p.end = reads, false, 0
 	wait := c.pingInterval()
 	if !heard {
 		p.judging = true
@@ -73,6 +98,7 @@ func (c *Conn) lookAfterPeer() {
 		active := c.lastActive
 		p.at = now()
 		p.tag = c.queueMessage(&Message{Kind: MessagePing, Ping: binary.BigEndian.AppendUint64(nil, uint64(p.at))})
+		p.end, p.left = c.out.queued, p.at
 		c.lastActive = active // the connection is as idle as before
 		flush = c.mustFlush()
 	}

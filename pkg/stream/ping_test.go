@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +36,47 @@ func TestDeadPeerIsFound(t *testing.T) {
 		}
 		if !errors.Is(err, ErrDeadPeer) || c.Reason() != ReasonDeadPeer {
 			t.Errorf("%v, %v", err, c.Reason())
+		}
+	})
+}
+
+// A ping that waits behind much else, on a slow way, proves nothing as long as it has not
+// left.
+func TestPingBehindALongRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c := mustConn(t, near, Options{
+			Extension: ExtensionAsk, PingInterval: 10 * time.Second, PingTimeout: 3 * time.Second, WriteTimeout: time.Minute,
+		})
+		defer near.Close()
+		if _, _, err := NewDecoder(far).Decode(); err != nil { // the hello
+			t.Fatal(err)
+		}
+		agreed := c.hello(AllFeatures)
+		hello := Packet{Kind: KindResponse, OK: true, Channel: ControlChannel, Tag: 2, Payload: agreed.append(nil)}
+		answer, err := hello.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := far.Write(answer); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		go func() { _, _ = c.Call(context.Background(), Request{Payload: make([]byte, 4000)}) }()
+		// A byte each second: that is more than an hour.
+		some := make([]byte, 1)
+		for range 3600 {
+			time.Sleep(time.Second)
+			if _, err := far.Read(some); err != nil {
+				t.Fatalf("%v: %v", err, c.Err())
+			}
+		}
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		begun := time.Now()
+		<-c.Done()
+		if took := time.Since(begun); took < 3*time.Second || took > 13*time.Second || c.Reason() != ReasonDeadPeer {
+			t.Errorf("after %v: %v", took, c.Err())
 		}
 	})
 }

@@ -300,9 +300,8 @@ func (c *Conn) guard(write func() error) error {
 func (c *Conn) nextBatch(n int) (b batch, ok bool) {
 	c.mu.Lock()
 	o := &c.out
-	o.written += uint64(n)
+	c.hasWritten(n)
 	o.rejected = o.pending.rejections
-	c.gate.wake(c)
 	if o.pending.buf != nil && !c.life.dead {
 		b, o.pending = o.pending, batch{}
 		o.taken, o.usual = o.queued, len(b.buf.b)
@@ -320,9 +319,15 @@ func (c *Conn) nextBatch(n int) (b batch, ok bool) {
 // progress accounts for n written bytes of a batch.
 func (c *Conn) progress(n int) {
 	c.mu.Lock()
-	c.out.written += uint64(n)
-	c.gate.wake(c)
+	c.hasWritten(n)
 	c.mu.Unlock()
+}
+
+// hasWritten is progress, where mu is held.
+func (c *Conn) hasWritten(n int) {
+	c.out.written += uint64(n)
+	c.ext.ping.progress(c.out.written)
+	c.gate.wake(c)
 }
 
 // slowWrite notes that a batch is written whose stream may have kept it waiting.

@@ -214,8 +214,8 @@ func (l *simLink) mayLose(r *simRequest) bool {
 }
 
 func (r *simRequest) wrongRejection(text string, flags uint64, took time.Duration) string {
-	// The peer's clock may be the first, in the very moment.
-	if text == errTooLate.Error() && took == r.deadline || text == errGivenUp.Error() && r.canceled.Load() {
+	// The peer's clock may be the first, in the very moment. (Who has canceled looks later.)
+	if text == errTooLate.Error() && (took == r.deadline || took > r.deadline && r.canceled.Load()) || text == errGivenUp.Error() && r.canceled.Load() {
 		return ""
 	}
 	if runs := r.runs.Load(); runs == 0 || r.repeats {

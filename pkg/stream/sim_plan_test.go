@@ -41,6 +41,7 @@ type simFault struct {
 const (
 	simPatience = 9 * time.Second
 	simTimeout  = 20 * time.Second
+	simSlowest  = 1000 // bytes a second
 )
 
 // Faults with which a connection may go on, and those with which it ends.
@@ -90,6 +91,9 @@ func (p *simPlan) newLink(r *rand.Rand, callers, requests int) simLinkPlan {
 		l.profiles[side] = newSimProfile(r, &l.large)
 		l.options[side] = newSimOptions(r)
 	}
+	if l.profiles[0].Bandwidth == simSlowest || l.profiles[1].Bandwidth == simSlowest {
+		l.options[0].PingInterval, l.options[1].PingInterval = -1, -1 // what is under way takes minutes
+	}
 	for range r.IntN(3) {
 		l.faults = append(l.faults, p.newFault(r, simDelays))
 	}
@@ -106,7 +110,7 @@ func newSimProfile(r *rand.Rand, large *int) simnet.Profile {
 	p := simnet.Profile{
 		Latency:   oneOf(r, 0, 50*time.Microsecond, 20*time.Millisecond, 400*time.Millisecond),
 		Jitter:    oneOf(r, 0, 0, 10*time.Millisecond),
-		Bandwidth: oneOf(r, 0, 1000, 1<<17, 1<<30),
+		Bandwidth: oneOf(r, 0, simSlowest, 1<<17, 1<<30),
 		Buffer:    oneOf(r, 1, 1000, 64<<10, 1<<20),
 		Chunk:     oneOf(r, 0, 0, 1, 100),
 	}
@@ -114,7 +118,7 @@ func newSimProfile(r *rand.Rand, large *int) simnet.Profile {
 	switch {
 	case p.Buffer == 1 || p.Chunk == 1:
 		*large = min(*large, 20)
-	case p.Bandwidth == 1000 || p.Buffer == 1000 || p.Chunk == 100:
+	case p.Bandwidth == simSlowest || p.Buffer == 1000 || p.Chunk == 100:
 		*large = min(*large, 2000)
 	}
 	return p
@@ -134,6 +138,8 @@ func newSimOptions(r *rand.Rand) Options {
 		PauseTimeout:   oneOf(r, 100*time.Millisecond, 5*time.Second),
 		DrainTimeout:   oneOf(r, time.Millisecond, time.Second),
 		Linger:         oneOf(r, time.Millisecond, 2*time.Second),
+		PingInterval:   oneOf(r, 0, time.Second),
+		PingTimeout:    2 * simTimeout, // all that is under way, and two delays
 		IdleTimeout:    oneOf(r, 0, 0, 0, time.Minute),
 		MaxAge:         oneOf(r, 0, 0, 0, 10*time.Minute),
 	}

@@ -158,6 +158,7 @@ function links(d: Dashboard) {
     ...dashboards,
     outward('Traces', 'Traces of this job in Jaeger', explore()),
     outward('Rejected traces', 'Traces of requests of this job that were not answered ok', explore(rejected)),
+    outward('Now', 'The page of one instance: what goes on there, and where the time of each request goes', '${admin}/'),
     outward('Logs', 'The last log lines of one instance', '${admin}/logz'),
     outward('Connections now', 'Open and recently closed connections of one instance', '${admin}/connz'),
     outward('Requests now', 'Requests in flight on one instance', '${admin}/requestz'),
