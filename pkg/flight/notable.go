@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/time/rate"
@@ -229,15 +230,17 @@ func (r *Recorder) Ended(m *Match, most int) []Request {
 	type key struct {
 		conn, role   string
 		channel, tag uint64
-		started      int64
 	}
-	keyOf := func(q *Request) key { return key{q.Conn, q.Role, q.Channel, q.Tag, q.Started.UnixMicro()} }
-	known := make(map[key]bool, len(list))
+	keyOf := func(q *Request) key { return key{q.Conn, q.Role, q.Channel, q.Tag} }
+	known := make(map[key][]time.Time, len(list))
 	for i := range list {
-		known[keyOf(&list[i])] = true
+		k := keyOf(&list[i])
+		known[k] = append(known[k], list[i].Started)
 	}
 	for _, q := range r.Recent(m, most) {
-		if !known[keyOf(&q)] {
+		// The time of day is reckoned each time that it is shown, and differs by a little.
+		shown := func(at time.Time) bool { return q.Started.Sub(at).Abs() < time.Millisecond }
+		if !slices.ContainsFunc(known[keyOf(&q)], shown) {
 			list = append(list, q)
 		}
 	}
