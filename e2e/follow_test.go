@@ -22,8 +22,8 @@ import (
 const (
 	manyRequests = 100_000
 	oddRequest   = 90_000 // which one it is
-	faultTime    = 3 * time.Second
-	slowFrom     = "1s" // far above what a busy machine does to a request, and below the fault
+	faultTime    = 6 * time.Second
+	slowFrom     = faultTime / 2 // far above what a busy machine does to a request
 )
 
 // following is a client, a service in the middle, and one behind it, with all that
@@ -41,18 +41,18 @@ type following struct {
 func follow(t *testing.T, between func(addr string) string) *following {
 	t.Helper()
 	f := &following{jaeger: startJaeger(t)}
-	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom,
+	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom.String(),
 		"PKTSVC_RECORDER_RECORDS="+strconv.Itoa(4*manyRequests)) // connections share it, and what came last is to be there
 	f.behind = serve(t, program{env: env})
 	f.relay = relay(t, between(f.behind.addr), env)
 	f.prometheus = startPrometheus(t, map[string][]string{"behind": {f.behind.admin}, "relay": {f.relay.admin}})
-	f.observed = observe(t, f.jaeger)
+	f.observed = observe(t, f.jaeger, slowFrom)
 	f.client = call(t, f.observed, "tcp", f.relay.addr)
 	return f
 }
 
 // observe has calls of this process observed, which is the service named caller.
-func observe(t *testing.T, j *jaeger) *server.Client {
+func observe(t *testing.T, j *jaeger, slow time.Duration) *server.Client {
 	t.Helper()
 	for _, setting := range j.environmentUnsampled() {
 		name, value, _ := strings.Cut(setting, "=")
@@ -60,7 +60,7 @@ func observe(t *testing.T, j *jaeger) *server.Client {
 	}
 	cfg := server.Default()
 	cfg.Admin, cfg.Log.Level, cfg.Tracing.Service = address(t), "error", "caller"
-	cfg.Recorder.Slow, _ = time.ParseDuration(slowFrom)
+	cfg.Recorder.Slow = slow
 	observed, err := server.NewClient(cfg, server.Service{Name: "diag", Mux: diag.Mux()})
 	if err == nil {
 		err = observed.Start(t.Context())
@@ -150,7 +150,7 @@ func notable(t *testing.T, admin, role string, match ...string) flight.Request {
 // middle and behind as the same one; its trace has both ends, and says where the time went.
 func TestFollowSlowHandler(t *testing.T) {
 	f := follow(t, func(addr string) string { return addr })
-	match := []string{"role=server", "type=Sleep", "slower_than=" + slowFrom}
+	match := []string{"role=server", "type=Sleep", "slower_than=" + slowFrom.String()}
 	atRelay, atBehind := startTap(t, f.relay.admin, match...), startTap(t, f.behind.admin, match...)
 
 	tag := f.askMany(t, strconv.FormatInt(faultTime.Milliseconds(), 10))
