@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +66,7 @@ func TestFollowPythonAsks(t *testing.T) {
 // it was there.
 func TestFollowPythonAnswers(t *testing.T) {
 	j := startJaeger(t)
-	observed := observe(t, j)
+	observed := observe(t, j, time.Second)
 	socket := filepath.Join(t.TempDir(), "s")
 	p := peer(t, "serve", socket, "0")
 	eventually(t, time.Minute, "the Python side listens", func() error {
@@ -94,7 +95,7 @@ func TestFollowPythonAnswers(t *testing.T) {
 			tag = one.Tag()
 		}
 	}
-	q := notable(t, strings.TrimPrefix(observed.AdminURL(), "http://"), "client")
+	q := notable(t, strings.TrimPrefix(observed.AdminURL(), "http://"), "client", "type="+strconv.Itoa(sleep))
 	if q.Tag != tag || q.Slowest != "peer" || q.PeerTimes != nil || q.StagesUS["written"] > 500_000 || q.StagesUS["response_received"] < 1_500_000 {
 		t.Errorf("tag %d is %+v", tag, q)
 	}

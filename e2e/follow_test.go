@@ -22,8 +22,8 @@ import (
 const (
 	manyRequests = 100_000
 	oddRequest   = 90_000 // which one it is
-	faultTime    = 3 * time.Second
-	slowFrom     = "1s" // far above what a busy machine does to a request, and below the fault
+	faultTime    = 6 * time.Second
+	slowFrom     = faultTime / 2 // far above what a busy machine does to a request
 )
 
 // following is a client, a service in the middle, and one behind it, with all that
@@ -41,18 +41,18 @@ type following struct {
 func follow(t *testing.T, between func(addr string) string) *following {
 	t.Helper()
 	f := &following{jaeger: startJaeger(t)}
-	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom,
+	env := append(f.jaeger.environmentUnsampled(), "PKTSVC_RECORDER_SLOW="+slowFrom.String(),
 		"PKTSVC_RECORDER_RECORDS="+strconv.Itoa(4*manyRequests)) // connections share it, and what came last is to be there
 	f.behind = serve(t, program{env: env})
 	f.relay = relay(t, between(f.behind.addr), env)
 	f.prometheus = startPrometheus(t, map[string][]string{"behind": {f.behind.admin}, "relay": {f.relay.admin}})
-	f.observed = observe(t, f.jaeger)
+	f.observed = observe(t, f.jaeger, slowFrom)
 	f.client = call(t, f.observed, "tcp", f.relay.addr)
 	return f
 }
 
 // observe has calls of this process observed, which is the service named caller.
-func observe(t *testing.T, j *jaeger) *server.Client {
+func observe(t *testing.T, j *jaeger, slow time.Duration) *server.Client {
 	t.Helper()
 	for _, setting := range j.environmentUnsampled() {
 		name, value, _ := strings.Cut(setting, "=")
@@ -60,7 +60,7 @@ func observe(t *testing.T, j *jaeger) *server.Client {
 	}
 	cfg := server.Default()
 	cfg.Admin, cfg.Log.Level, cfg.Tracing.Service = address(t), "error", "caller"
-	cfg.Recorder.Slow, _ = time.ParseDuration(slowFrom)
+	cfg.Recorder.Slow = slow
 	observed, err := server.NewClient(cfg, server.Service{Name: "diag", Mux: diag.Mux()})
 	if err == nil {
 		err = observed.Start(t.Context())
@@ -150,17 +150,17 @@ func notable(t *testing.T, admin, role string, match ...string) flight.Request {
 // middle and behind as the same one; its trace has both ends, and says where the time went.
 func TestFollowSlowHandler(t *testing.T) {
 	f := follow(t, func(addr string) string { return addr })
-	match := []string{"role=server", "type=Sleep", "slower_than=" + slowFrom}
+	match := []string{"role=server", "type=Sleep", "slower_than=" + slowFrom.String()}
 	atRelay, atBehind := startTap(t, f.relay.admin, match...), startTap(t, f.behind.admin, match...)
 
 	tag := f.askMany(t, strconv.FormatInt(faultTime.Milliseconds(), 10))
 
+	t.Logf("pktsvc requests --notable, at the relay\n%s", tool(t, f.relay.admin, "requests", "--notable"))
+	t.Logf("pktsvc requests --notable, behind\n%s", tool(t, f.behind.admin, "requests", "--notable"))
 	tapped := atRelay.one(t)
 	if tapped.Tag != tag || tapped.Slowest != "handler" {
 		t.Errorf("tap shows %s, mostly in %s; want tag %d, in handler", tapped.Name(), tapped.Slowest, tag)
 	}
-	t.Logf("pktsvc requests --notable, at the relay\n%s", tool(t, f.relay.admin, "requests", "--notable"))
-	t.Logf("pktsvc requests --notable, behind\n%s", tool(t, f.behind.admin, "requests", "--notable"))
 	if q := notable(t, f.relay.admin, "server"); q.Tag != tag || q.TraceID != tapped.TraceID {
 		t.Errorf("the relay remembers %s in trace %s, its tap has shown %s in %s", q.Name(), q.TraceID, tapped.Name(), tapped.TraceID)
 	}
@@ -269,12 +269,11 @@ func (f *following) exemplars(t *testing.T, want map[[2]string]string) {
 		found := make(map[[2]string]string)
 		for _, series := range results {
 			for _, e := range series.Exemplars {
-				at := [2]string{string(series.SeriesLabels["job"]), string(series.SeriesLabels["role"])}
-				if id := string(e.Labels["trace_id"]); found[at] != "" && found[at] != id {
+				at, id := [2]string{string(series.SeriesLabels["job"]), string(series.SeriesLabels["role"])}, string(e.Labels["trace_id"])
+				if found[at] != "" && found[at] != id {
 					return fmt.Errorf("two exemplars of %v: %s and %s", at, found[at], id)
-				} else {
-					found[at] = id
 				}
+				found[at] = id
 				if time.Duration(float64(e.Value)*float64(time.Second)) < faultTime {
 					return fmt.Errorf("an exemplar of %v at %v: %v", at, e.Value, e.Labels)
 				}

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -150,14 +152,27 @@ func get(url string) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// address is a free HOST:PORT on loopback. Somebody else may take it before it is
-// used; a program that cannot listen then fails the test with its log.
+// Ports that the system gives to nobody who dials: else whoever dials could get the port of a
+// service that is about to be restarted.
+const firstPort, ports = 20_000, 12_000
+
+var nextPort = func() *atomic.Int64 {
+	n := new(atomic.Int64)
+	n.Store(rand.Int64N(ports))
+	return n
+}()
+
+// address is a free HOST:PORT on loopback, another one each time. A program that cannot
+// listen, since somebody else has taken it meanwhile, fails the test with its log.
 func address(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1)%ports)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("there is no free port")
+	return ""
 }

@@ -67,6 +67,18 @@ func TestRemembers(t *testing.T) {
 	})
 }
 
+// A request that is both notable and recent is listed once, though its time of day is
+// reckoned for each, by a clock that goes on.
+func TestEndedListsEachOnce(t *testing.T) {
+	r := mustNew(t, Options{})
+	call(t, pair(t, r, nil), typeDecline, "")
+	for range 10_000 {
+		if list := r.Ended(nil, 100); len(list) != 1 {
+			t.Fatalf("%v", list)
+		}
+	}
+}
+
 // What is said of one request, as JSON.
 func TestRequestAsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
