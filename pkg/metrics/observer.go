@@ -80,7 +80,7 @@ func New(reg prometheus.Registerer, o Options) (*Observer, error) {
 		"Responses of peers that nobody waited for: late (the call had been given up) or unknown (they answer no request).", "reason")
 	m.late, m.unknown = responses.WithLabelValues("late"), responses.WithLabelValues("unknown")
 	m.collected = []prometheus.Collector{
-		m.requests.total, m.requests.rejected, m.requests.duration, m.requests.stages, closed, m.opened, m.panics, m.dropped, responses,
+		m.requests.total, m.requests.rejected, m.requests.duration, m.requests.stages, m.requests.payloads, closed, m.opened, m.panics, m.dropped, responses,
 	}
 	if reg != nil {
 		if err := reg.Register(m); err != nil {
@@ -143,6 +143,7 @@ func (m *Observer) ObserveEnds(_ *stream.Conn, role stream.Role, ends []stream.E
 		s.outcomes[stream.OutcomeOK].Add(float64(n))
 		s.duration.observeEnds(ends[:n])
 		s.stages.addEnds(ends[:n])
+		s.payloads.addEnds(ends[:n])
 		ends = ends[n:]
 	}
 }
@@ -155,6 +156,8 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 	}
 	s.duration.observe(e.Duration)
 	s.stages.addEnd(e)
+	end := e.End()
+	s.payloads.add(end.RequestSize, end.ResponseSize)
 	if m.traceID != nil && e.Followed && s.duration.lacksExemplar(e.Duration, e.Time) {
 		if id, sampled := m.traceID(ctx); sampled && usableExemplar(id) {
 			s.duration.keepTrace(e.Duration, e.Time, id)

@@ -15,7 +15,8 @@ type requests struct {
 	total    *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	duration *durationVec
-	stages   *stageVec
+	stages   *vec[stages]
+	payloads *vec[payloads]
 
 	low   [64]*typeSeries // of the types below, which are the usual ones
 	types map[uint64]*typeSeries
@@ -31,6 +32,7 @@ type requestSeries struct {
 	rejections [stream.NumRejectReasons]prometheus.Counter // role server only
 	duration   *durations
 	stages     *stages
+	payloads   *payloads
 }
 
 func (r *requests) init(types map[uint64]string) {
@@ -44,7 +46,7 @@ func (r *requests) init(types map[uint64]string) {
 		"Time from the beginning of a request to its outcome: role client from the call to the answer, "+
 			"role server from its acceptance to its queued response. Those of a server that were rejected before they were accepted, or lost with their connection, have none.",
 		"type", "role")
-	r.stages = newStageVec()
+	r.stages, r.payloads = newStageVec(), newPayloadVec()
 	r.other = r.bind(otherType)
 	r.types = make(map[uint64]*typeSeries, len(types))
 	for typ, name := range types {
@@ -68,7 +70,7 @@ func (r *requests) bind(name string) *typeSeries {
 			s[i].outcomes[o] = r.total.WithLabelValues(name, role, o.String())
 		}
 		s[i].duration = r.duration.with(name, role)
-		s[i].stages = r.stages.with(name, stream.Role(i))
+		s[i].stages, s[i].payloads = r.stages.with(name, stream.Role(i)), r.payloads.with(name, stream.Role(i))
 	}
 	return s
 }

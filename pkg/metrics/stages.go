@@ -52,45 +52,14 @@ func (s *stages) addEnds(ends []stream.End) {
 	s.add(waited, answered, took)
 }
 
-// stageVec are the stages of all series. It does not grow once it is registered.
-type stageVec struct {
-	desc   *prometheus.Desc
-	series []stageSeries
-}
-
-type stageSeries struct {
-	name string // of the type
-	role stream.Role
-	*stages
-}
-
-func newStageVec() *stageVec {
-	return &stageVec{desc: prometheus.NewDesc("pktsvc_request_stage_seconds_total",
+func newStageVec() *vec[stages] {
+	desc := prometheus.NewDesc("pktsvc_request_stage_seconds_total",
 		"Time that answered requests have spent in each stage: role client in the queue to be sent, with the peer and on the way, "+
 			"and until the answer was delivered; role server in the queue for a handler, and in the handler.",
-		[]string{"type", "role", "stage"}, nil)}
-}
-
-func (v *stageVec) with(name string, role stream.Role) *stages {
-	for _, s := range v.series {
-		if s.name == name && s.role == role {
-			return s.stages
-		}
-	}
-	s := stageSeries{name, role, new(stages)}
-	v.series = append(v.series, s)
-	return s.stages
-}
-
-// Describe sends the one description.
-func (v *stageVec) Describe(ch chan<- *prometheus.Desc) { ch <- v.desc }
-
-// Collect sends the times of all stages.
-func (v *stageVec) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range v.series {
+		[]string{"type", "role", "stage"}, nil)
+	return &vec[stages]{desc: desc, show: func(s series[stages], emit func(value float64, label string)) {
 		for i, stage := range stageNames[s.role] {
-			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue,
-				time.Duration(s.stages[i].Load()).Seconds(), s.name, s.role.String(), stage)
+			emit(time.Duration(s.of[i].Load()).Seconds(), stage)
 		}
-	}
+	}}
 }

@@ -23,6 +23,8 @@ type RequestTotals struct {
 	Outcomes [stream.NumOutcomes]uint64
 	Sum      time.Duration // of all durations
 	Buckets  []Bucket      // of durations, ascending, those that are not empty
+
+	RequestBytes, ResponseBytes uint64 // of payloads
 }
 
 // Bucket is how many durations were above the bound of the bucket before it, which is
@@ -51,6 +53,8 @@ func (m *Observer) Totals() Totals {
 			t.Requests = t.Requests[:len(t.Requests)-1]
 			continue
 		}
+		bytes := m.requests.payloads.with(r.Type, r.Role)
+		r.RequestBytes, r.ResponseBytes = uint64(bytes[0].Load()), uint64(bytes[1].Load())
 		r.Sum, r.Buckets = time.Duration(h.sum.Load()), h.buckets()
 	}
 	return t

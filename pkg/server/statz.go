@@ -37,6 +37,9 @@ type statzRequests struct {
 	InFlight int               `json:"in_flight"` // not answered yet
 	SumUS    int64             `json:"sum_us"`    // of durations
 
+	RequestBytes  uint64 `json:"request_bytes"` // of payloads
+	ResponseBytes uint64 `json:"response_bytes"`
+
 	// Buckets has, ascending, pairs of a duration in microseconds and how many requests
 	// took up to it, and longer than the one before: those that are not empty.
 	Buckets [][2]float64 `json:"buckets"`
@@ -76,6 +79,7 @@ func (s stats) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, one := range t.Requests {
 		of := statzRequests{Type: one.Type, Role: one.Role.String(), Outcomes: make(map[string]uint64), SumUS: one.Sum.Microseconds()}
+		of.RequestBytes, of.ResponseBytes = one.RequestBytes, one.ResponseBytes
 		key := typeAndRole{of.Type, of.Role}
 		of.InFlight = inFlight[key]
 		delete(inFlight, key)

@@ -51,6 +51,9 @@ type Type struct {
 	InFlight int                `json:"in_flight"`
 	Outcomes map[string]float64 `json:"outcomes_per_s"`
 	Total    uint64             `json:"total"` // since the server's start
+
+	RequestBytes  float64 `json:"request_bytes_per_s"` // of payloads
+	ResponseBytes float64 `json:"response_bytes_per_s"`
 }
 
 // Conn is an open connection.
@@ -118,6 +121,8 @@ func (f *Figures) addTypes(before, after []Requests, since span) {
 			Type: is.Type, Role: is.Role, Total: all, InFlight: is.InFlight,
 			PerS: since.rate(allWas, all), Errors: since.rate(failedWas, failed),
 			Outcomes: make(map[string]float64),
+
+			RequestBytes: since.rate(was.RequestBytes, is.RequestBytes), ResponseBytes: since.rate(was.ResponseBytes, is.ResponseBytes),
 		}
 		for outcome, n := range is.Outcomes {
 			if r := since.rate(was.Outcomes[outcome], n); r > 0 {

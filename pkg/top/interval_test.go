@@ -17,9 +17,9 @@ func TestBetween(t *testing.T) {
 		Requests: 101, Calls: 2, Errors: 11, P50US: us(10), P99US: us(25),
 		BytesReceived: 5000, BytesSent: 7000, PacketsReceived: 103, PacketsSent: 104, Stalls: 1,
 		Types: []Type{
-			{"Echo", "server", 100, 10, us(10), us(25), us(20), 3, map[string]float64{"ok": 90, "rejected": 10}, 1400},
-			{"Echo", "client", 2, 1, us(200), us(200), us(200), 1, map[string]float64{"ok": 1, "lost": 1}, 28},
-			{"Sleep", "server", 1, 0, us(50_000), us(50_000), us(50_000), 0, map[string]float64{"ok": 1}, 14},
+			{"Echo", "server", 100, 10, us(10), us(25), us(20), 3, map[string]float64{"ok": 90, "rejected": 10}, 1400, 1000, 2000},
+			{"Echo", "client", 2, 1, us(200), us(200), us(200), 1, map[string]float64{"ok": 1, "lost": 1}, 28, 7, 5},
+			{"Sleep", "server", 1, 0, us(50_000), us(50_000), us(50_000), 0, map[string]float64{"ok": 1}, 14, 4, 0},
 		},
 		Conns: []Conn{
 			{

@@ -26,9 +26,9 @@ func sample(seconds int) *Sample {
 			Now: now, Started: begun, Connections: 2, InFlight: 1, Serving: 3, Queued: 4,
 			BytesReceived: 5000 * n, BytesSent: 7000 * n, PacketsReceived: 103 * n, PacketsSent: 104 * n, Stalls: n,
 			Requests: []Requests{
-				{"Sleep", "server", map[string]uint64{"ok": n}, 0, 50_000 * int64(n), []Bucket{{50_000, float64(n)}}},
-				{"Echo", "server", map[string]uint64{"ok": 90 * n, "rejected": 10 * n}, 3, 2000 * int64(n), []Bucket{{10, 70 * float64(n)}, {25, 30 * float64(n)}}},
-				{"Echo", "client", map[string]uint64{"ok": n, "lost": n}, 1, 400 * int64(n), []Bucket{{200, 2 * float64(n)}}},
+				{"Sleep", "server", map[string]uint64{"ok": n}, 0, 50_000 * int64(n), []Bucket{{50_000, float64(n)}}, 4 * n, 0},
+				{"Echo", "server", map[string]uint64{"ok": 90 * n, "rejected": 10 * n}, 3, 2000 * int64(n), []Bucket{{10, 70 * float64(n)}, {25, 30 * float64(n)}}, 1000 * n, 2000 * n},
+				{"Echo", "client", map[string]uint64{"ok": n, "lost": n}, 1, 400 * int64(n), []Bucket{{200, 2 * float64(n)}}, 7 * n, 5 * n},
 			},
 		},
 		Conns: Connections{Now: now, Matched: 2, List: []Connection{

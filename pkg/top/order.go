@@ -18,9 +18,9 @@ const (
 	ByErrors Order = "errors" // types only
 	ByP50    Order = "p50"    // types only
 	ByP99    Order = "p99"    // types only
-	ByIn     Order = "in"     // bytes received; connections only
-	ByOut    Order = "out"    // bytes sent; connections only
-	ByBusy   Order = "busy"   // serving, queued and in flight; connections only
+	ByIn     Order = "in"     // bytes received
+	ByOut    Order = "out"    // bytes sent
+	ByBusy   Order = "busy"   // serving, queued and in flight
 	ByAge    Order = "age"    // connections only
 	ByName   Order = "name"
 )
@@ -83,7 +83,7 @@ func directed(c int, reverse bool) int {
 // order is the one that types are sorted by.
 func (*Type) order(by Order) Order {
 	switch by {
-	case ByErrors, ByP50, ByP99, ByBusy, ByName:
+	case ByErrors, ByP50, ByP99, ByIn, ByOut, ByBusy, ByName:
 		return by
 	}
 	return ByRate
@@ -97,11 +97,25 @@ func (t *Type) figure(by Order) float64 {
 		return orNone(t.P50US)
 	case ByP99:
 		return orNone(t.P99US)
+	case ByIn:
+		return t.in()
+	case ByOut:
+		return t.out()
 	case ByBusy:
 		return float64(t.InFlight)
 	}
 	return t.PerS
 }
+
+// in and out are the bytes of payloads that the server receives and sends.
+func (t *Type) in() float64 {
+	if t.Role == roleServer {
+		return t.RequestBytes
+	}
+	return t.ResponseBytes
+}
+
+func (t *Type) out() float64 { return t.RequestBytes + t.ResponseBytes - t.in() }
 
 // orNone is less than all latencies where there is none.
 func orNone(us *float64) float64 {

@@ -38,6 +38,9 @@ type Requests struct {
 	InFlight int               `json:"in_flight"`
 	SumUS    int64             `json:"sum_us"`  // of durations
 	Buckets  []Bucket          `json:"buckets"` // ascending, those that are not empty
+
+	RequestBytes  uint64 `json:"request_bytes"` // of payloads
+	ResponseBytes uint64 `json:"response_bytes"`
 }
 
 // Bucket is a duration in microseconds, and how many requests took up to it and longer

@@ -25,6 +25,8 @@ var typeColumns = []column[Type]{
 	{"P50", ByP50, 3, false, func(_ *Figures, t *Type) string { return latencyText(t.P50US) }},
 	{"P99", ByP99, 1, false, func(_ *Figures, t *Type) string { return latencyText(t.P99US) }},
 	{"FLIGHT", ByBusy, 4, false, func(_ *Figures, t *Type) string { return strconv.Itoa(t.InFlight) }},
+	{"IN/s", ByIn, 5, false, func(f *Figures, t *Type) string { return f.bytesText(t.in()) }},
+	{"OUT/s", ByOut, 5, false, func(f *Figures, t *Type) string { return f.bytesText(t.out()) }},
 	{"MEAN", "", 7, false, func(_ *Figures, t *Type) string { return latencyText(t.MeanUS) }},
 	{"TOTAL", "", 6, false, func(_ *Figures, t *Type) string { return strconv.FormatUint(t.Total, 10) }},
 }
