@@ -27,6 +27,8 @@ const (
 	// topConnections is how many connections are asked for. More than that take the
 	// server longer to list than somebody who looks should cost it.
 	topConnections = 10_000
+	// topLatency is how far back the latencies of connections reach.
+	topLatency = 5 * time.Second
 )
 
 // liveView is what the flags of top say.
@@ -152,7 +154,7 @@ func (v *liveView) poll(ctx context.Context) (*top.Sample, error) {
 	if err := v.admin.ask(ctx, http.MethodGet, "/statz", nil, &s.Totals); err != nil {
 		return nil, err
 	}
-	q := url.Values{"state": {"open"}, "limit": {strconv.Itoa(topConnections)}}
+	q := url.Values{"state": {"open"}, "limit": {strconv.Itoa(topConnections)}, "latency": {topLatency.String()}}
 	if err := v.admin.ask(ctx, http.MethodGet, "/connz", q, &s.Conns); err != nil {
 		return nil, err
 	}

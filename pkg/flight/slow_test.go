@@ -1,7 +1,9 @@
 package flight
 
 import (
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -65,4 +67,25 @@ func TestLearn(t *testing.T) {
 	if got := none.SlowFrom(1); got != 0 {
 		t.Errorf("%v", got)
 	}
+}
+
+// The latencies of connections are those of their last requests.
+func TestLatencies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := mustNew(t, Options{})
+		c := pair(t, r, nil)
+		call(t, c, typeSleep, "500")
+		time.Sleep(time.Minute)
+		for i := range 100 {
+			call(t, c, typeSleep, strconv.Itoa(i))
+		}
+		got := r.Latencies(time.Now().Add(-30 * time.Second))
+		if want := (Latency{100, 49 * time.Millisecond, 98 * time.Millisecond}); len(got) != 1 || got[c.Info()] != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+		time.Sleep(time.Minute)
+		if got := r.Latencies(time.Now().Add(-30 * time.Second)); len(got) != 0 {
+			t.Errorf("%v", got)
+		}
+	})
 }

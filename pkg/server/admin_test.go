@@ -35,6 +35,8 @@ func TestAdminPages(t *testing.T) {
 		{"/debug/pprof/", 200, "goroutine"},
 		{"/debug/pprof/cmdline", 200, "test"},
 		{"/debug/pprof/heap?debug=1", 200, "heap profile"},
+		{"/connz?latency=1h", 200, `"requests": 1,`},
+		{"/connz?latency=soon", 400, `latency=\"soon\", want a time with its unit`},
 		{"/connz?sort=nothing", 400, `sort=\"nothing\", want one of`},
 		{"/connz?stat=open", 400, `unknown parameter \"stat\"`},
 		{"/connz?limit=-1", 400, `limit=\"-1\"`},

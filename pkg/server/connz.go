@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pktsvc/pktsvc/pkg/flight"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -33,7 +34,17 @@ type connzEntry struct {
 	Cause      string     `json:"cause,omitempty"`
 	Stats      connzStats `json:"stats"`
 
+	Latency *connzLatency `json:"latency,omitempty"` // if that was asked for, and there were requests
+
 	id uint64
+}
+
+// connzLatency is how long requests took that ended lately, as far as the recorder
+// remembers them.
+type connzLatency struct {
+	Requests int     `json:"requests"`
+	P50      float64 `json:"p50_us"`
+	P99      float64 `json:"p99_us"`
 }
 
 type connzStats struct {
@@ -74,10 +85,17 @@ func greatest[T cmp.Ordered](figure func(connzEntry) T) func(a, b connzEntry) in
 	return func(a, b connzEntry) int { return cmp.Compare(figure(b), figure(a)) }
 }
 
-// serveConnz lists connections: by default the open ones, oldest first, then
-// the closed ones, latest first.
-func (cs *connections) serveConnz(w http.ResponseWriter, r *http.Request) {
-	q := newQuery(r.URL.Query(), "state", "name", "peer", "identity", "reason", "sort", "limit")
+// connectionLister serves /connz: by default the open ones, oldest first, then the closed
+// ones, latest first.
+type connectionLister struct {
+	conns    *connections
+	recorder *flight.Recorder
+}
+
+func (l connectionLister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	cs := l.conns
+	q := newQuery(r.URL.Query(), "state", "name", "peer", "identity", "reason", "sort", "limit", "latency")
+	lately := q.duration("latency", 0)
 	state := q.choice("state", "all", "open", "closed")
 	orders := append([]string{""}, slices.Sorted(maps.Keys(connzOrders))...)
 	order := connzOrders[q.choice("sort", orders...)]
@@ -110,7 +128,22 @@ func (cs *connections) serveConnz(w http.ResponseWriter, r *http.Request) {
 	}
 	out := connz{Now: now, Matched: len(list), Connections: list[:min(limit, len(list))]}
 	out.Open, out.Closed = cs.count()
+	if lately > 0 {
+		l.addLatencies(out.Connections, now.Add(-lately))
+	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+func (l connectionLister) addLatencies(list []connzEntry, since time.Time) {
+	byName := make(map[string]flight.Latency)
+	for conn, latency := range l.recorder.Latencies(since) {
+		byName[conn.Name] = latency
+	}
+	for i := range list {
+		if of, known := byName[list[i].Name]; known {
+			list[i].Latency = &connzLatency{of.Requests, float64(of.P50) / 1e3, float64(of.P99) / 1e3}
+		}
+	}
 }
 
 func entryOf(c connectionInfo, until time.Time) connzEntry {

@@ -98,7 +98,7 @@ func newPages(in pagesParams, health *health, conns *connections) pages {
 		{path: "/livez", about: "the process is alive", serve: health.probe(alive), open: true},
 		{path: "/startupz", about: "every listener has been opened", serve: health.probe(started), open: true},
 		{path: "/readyz", about: "new work may be sent here", serve: health.probe(ready), open: true},
-		{path: "/connz", about: "open and recently closed connections (?state= name= peer= identity= reason= sort= limit=)", serve: http.HandlerFunc(conns.serveConnz)},
+		{path: "/connz", about: "open and recently closed connections (?state= name= peer= identity= reason= sort= limit= latency=)", serve: connectionLister{conns, in.Recorder}},
 		{path: "/config", about: "the configuration that is in force", serve: http.HandlerFunc(in.Config.serve)},
 	}, in.shared()...))
 }

@@ -72,6 +72,7 @@ type Conn struct {
 	Serving       int       `json:"serving"`
 	Queued        int       `json:"queued"`
 	InFlight      int       `json:"in_flight"`
+	P99US         *float64  `json:"p99_us"` // of its last requests
 	SendQueued    int       `json:"send_queued"`
 	Paused        bool      `json:"paused"`
 }
@@ -169,13 +170,17 @@ func (f *Figures) addConns(before, after *Connections) {
 		default: // it was left out of the list before, so that nobody knows
 			was = is
 		}
+		var p99 *float64
+		if c.Latency != nil {
+			p99 = &c.Latency.P99US
+		}
 		f.Conns = append(f.Conns, Conn{
 			Conn: c.Name, Peer: c.Peer, Identity: c.Identity, Opened: c.Opened, AgeSeconds: c.AgeSeconds,
 			Requests: since.rate(was.RequestsReceived, is.RequestsReceived), Responses: since.rate(was.ResponsesSent, is.ResponsesSent),
 			Calls:         since.rate(was.CallsSent, is.CallsSent),
 			BytesReceived: since.rate(was.BytesReceived, is.BytesReceived), BytesSent: since.rate(was.BytesSent, is.BytesSent),
 			Stalls: since.rate(was.Stalls, is.Stalls), Serving: is.Serving, Queued: is.Queued, InFlight: is.InFlight,
-			SendQueued: is.SendQueued, Paused: is.Paused,
+			P99US: p99, SendQueued: is.SendQueued, Paused: is.Paused,
 		})
 	}
 	f.ConnsLeftOut = max(0, after.Matched-len(after.List))

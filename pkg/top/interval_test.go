@@ -24,7 +24,7 @@ func TestBetween(t *testing.T) {
 		Conns: []Conn{
 			{
 				Conn: "tcp-9", Peer: "192.0.2.1:4711", Opened: after(1), AgeSeconds: 13, Requests: 60, Responses: 59,
-				BytesReceived: 3000, BytesSent: 1000, Stalls: 1, Serving: 3, SendQueued: 77,
+				BytesReceived: 3000, BytesSent: 1000, Stalls: 1, Serving: 3, P99US: us(25), SendQueued: 77,
 			},
 			{
 				Conn: "tcp-10", Peer: "192.0.2.2:4711", Identity: "importer", Opened: after(2), AgeSeconds: 12, Requests: 41,

@@ -32,7 +32,9 @@ func sample(seconds int) *Sample {
 			},
 		},
 		Conns: Connections{Now: now, Matched: 2, List: []Connection{
-			{Name: "tcp-9", Peer: "192.0.2.1:4711", Opened: after(1), AgeSeconds: float64(seconds - 1), Stats: ConnectionStats{
+			{Name: "tcp-9", Peer: "192.0.2.1:4711", Opened: after(1), AgeSeconds: float64(seconds - 1), Latency: &struct {
+				P99US float64 `json:"p99_us"`
+			}{25}, Stats: ConnectionStats{
 				BytesReceived: 3000 * n, BytesSent: 1000 * n, RequestsReceived: 60 * n, ResponsesSent: 59 * n, Stalls: n, Serving: 3, SendQueued: 77,
 			}},
 			{Name: "tcp-10", Peer: "192.0.2.2:4711", Identity: "importer", Opened: after(2), AgeSeconds: float64(seconds - 2), Stats: ConnectionStats{

@@ -17,11 +17,11 @@ const (
 	ByRate   Order = "rate"   // requests and calls
 	ByErrors Order = "errors" // types only
 	ByP50    Order = "p50"    // types only
-	ByP99    Order = "p99"    // types only
-	ByIn     Order = "in"     // bytes received
-	ByOut    Order = "out"    // bytes sent
-	ByBusy   Order = "busy"   // serving, queued and in flight
-	ByAge    Order = "age"    // connections only
+	ByP99    Order = "p99"
+	ByIn     Order = "in"   // bytes received
+	ByOut    Order = "out"  // bytes sent
+	ByBusy   Order = "busy" // serving, queued and in flight
+	ByAge    Order = "age"  // connections only
 	ByName   Order = "name"
 )
 
@@ -128,7 +128,7 @@ func orNone(us *float64) float64 {
 // order is the one that connections are sorted by.
 func (*Conn) order(by Order) Order {
 	switch by {
-	case ByIn, ByOut, ByBusy, ByAge, ByName:
+	case ByP99, ByIn, ByOut, ByBusy, ByAge, ByName:
 		return by
 	}
 	return ByRate
@@ -136,6 +136,8 @@ func (*Conn) order(by Order) Order {
 
 func (c *Conn) figure(by Order) float64 {
 	switch c.order(by) {
+	case ByP99:
+		return orNone(c.P99US)
 	case ByIn:
 		return c.BytesReceived
 	case ByOut:

@@ -62,6 +62,9 @@ type Connection struct {
 	Opened     time.Time       `json:"opened"`
 	AgeSeconds float64         `json:"age_seconds"`
 	Stats      ConnectionStats `json:"stats"`
+	Latency    *struct {
+		P99US float64 `json:"p99_us"`
+	} `json:"latency"` // of its last requests
 }
 
 // ConnectionStats are the counters and levels of one connection.
@@ -112,6 +115,9 @@ func (t *Totals) wentBack(before *Totals) bool {
 		was := &before.Requests[i]
 		is := now[was.name()]
 		if is == nil {
+			if len(was.Outcomes) == 0 {
+				continue // there was something in flight
+			}
 			return true
 		}
 		for outcome, n := range was.Outcomes {

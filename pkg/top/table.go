@@ -38,6 +38,7 @@ var connColumns = []column[Conn]{
 	{"RATE/s", ByRate, 0, false, func(f *Figures, c *Conn) string { return f.rateText(c.Requests + c.Calls) }},
 	{"IN/s", ByIn, 2, false, func(f *Figures, c *Conn) string { return f.bytesText(c.BytesReceived) }},
 	{"OUT/s", ByOut, 3, false, func(f *Figures, c *Conn) string { return f.bytesText(c.BytesSent) }},
+	{"P99", ByP99, 2, false, func(_ *Figures, c *Conn) string { return latencyText(c.P99US) }},
 	{"BUSY", ByBusy, 1, false, func(_ *Figures, c *Conn) string { return strconv.Itoa(c.busy()) }},
 	{"STALLS/s", "", 6, false, func(f *Figures, c *Conn) string { return f.rateText(c.Stalls) }},
 	{"AGE", ByAge, 5, false, func(_ *Figures, c *Conn) string { return ageText(c.AgeSeconds) }},
