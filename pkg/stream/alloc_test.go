@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 // How often a round trip over TCP allocates, both sides together, with a buffer
@@ -15,17 +16,27 @@ func TestRoundTripAllocations(t *testing.T) {
 		handler Handler
 		payload int
 		most    float64
+		mode    ExtensionMode
+		limit   time.Duration // of the caller
 	}{
-		"inline":          {inline, 0, 1},
-		"inline, 1 KiB":   {inline, 1 << 10, 1},
-		"inline, 16 KiB":  {inline, 16 << 10, 1},
-		"a goroutine":     {echo, 16, 2},
-		"nobody to serve": {nil, 16, 4}, // the rejection's text and error
+		"inline":          {handler: inline, payload: 0, most: 1},
+		"inline, 1 KiB":   {handler: inline, payload: 1 << 10, most: 1},
+		"inline, 16 KiB":  {handler: inline, payload: 16 << 10, most: 1},
+		"a goroutine":     {handler: echo, payload: 16, most: 2},
+		"nobody to serve": {payload: 16, most: 4}, // the rejection's text and error
+
+		"extension":             {handler: inline, most: 1, mode: ExtensionAsk},
+		"extension, a deadline": {handler: inline, most: 7, mode: ExtensionAsk, limit: time.Hour}, // which travels
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, b := connected(t, "tcp", Options{}, Options{Handler: c.handler})
+			a, b := connected(t, "tcp", Options{Extension: c.mode}, Options{Handler: c.handler})
 			payload, buf := make([]byte, c.payload), make([]byte, 0, max(c.payload, 64))
 			ctx := context.Background()
+			if c.limit > 0 {
+				limited, cancel := context.WithTimeout(ctx, c.limit)
+				defer cancel()
+				ctx = limited
+			}
 			call := func() {
 				resp, err := a.Call(ctx, Request{Payload: payload, Buffer: buf})
 				if (err == nil) != (c.handler != nil) || (err == nil && len(resp.Payload) != c.payload) {
