@@ -35,6 +35,8 @@ func TestAdminPages(t *testing.T) {
 		{"/debug/pprof/", 200, "goroutine"},
 		{"/debug/pprof/cmdline", 200, "test"},
 		{"/debug/pprof/heap?debug=1", 200, "heap profile"},
+		{"/connz", 200, `"features": []`},
+		{"/connz", 200, `"round_trip_us": 0`},
 		{"/connz?latency=1h", 200, `"requests": 1,`},
 		{"/connz?latency=soon", 400, `latency=\"soon\", want a time with its unit`},
 		{"/connz?sort=nothing", 400, `sort=\"nothing\", want one of`},
@@ -242,5 +244,19 @@ func TestRequestz(t *testing.T) {
 		var got listed
 		r.getJSON(t, "/requestz", &got)
 		return got.Matched == 0
+	})
+}
+
+// What peers have agreed on is listed with their connection.
+func TestConnzListsFeatures(t *testing.T) {
+	r := start(t, nil)
+	conn, err := stream.NewConn(r.dial(t, 0), stream.Options{Extension: stream.ExtensionAsk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	eventually(t, "they have agreed", func() bool {
+		_, body := r.get(t, "/connz")
+		return strings.Contains(body, `"going_away"`)
 	})
 }

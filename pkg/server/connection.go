@@ -58,7 +58,7 @@ func (c *connection) endSent() { c.sentOnce.Do(func() { close(c.sent) }) }
 func (c *connection) info() connectionInfo {
 	return connectionInfo{
 		id: c.id, name: c.name, listener: c.listener, peer: c.peer, identity: c.identity,
-		opened: c.conn.Opened(), stats: c.conn.Stats(),
+		opened: c.conn.Opened(), features: c.conn.Features(), stats: c.conn.Stats(),
 	}
 }
 

@@ -153,6 +153,7 @@ type connectionInfo struct {
 	peer     string
 	identity string
 	opened   time.Time
+	features stream.Features
 	stats    stream.Stats
 }
 

@@ -32,6 +32,7 @@ type connzEntry struct {
 	AgeSeconds float64    `json:"age_seconds"`
 	Reason     string     `json:"reason,omitempty"`
 	Cause      string     `json:"cause,omitempty"`
+	Features   []string   `json:"features"` // of the extension, that both peers have
 	Stats      connzStats `json:"stats"`
 
 	Latency *connzLatency `json:"latency,omitempty"` // if that was asked for, and there were requests
@@ -65,6 +66,8 @@ type connzStats struct {
 	Receiving        int    `json:"receiving"` // bytes of a packet whose rest is awaited
 	Paused           bool   `json:"paused"`
 	Unanswered       int    `json:"unanswered"`
+
+	RoundTripUS float64 `json:"round_trip_us"` // at the last ping; 0: not known
 }
 
 // connzOrders are the values of sort. Figures sort with the greatest first.
@@ -149,7 +152,7 @@ func (l connectionLister) addLatencies(list []connzEntry, since time.Time) {
 func entryOf(c connectionInfo, until time.Time) connzEntry {
 	return connzEntry{
 		id: c.id, Name: c.name, State: "open", Peer: c.peer, Identity: c.identity, Listener: c.listener,
-		Opened: c.opened, AgeSeconds: until.Sub(c.opened).Seconds(), Stats: statsOf(c.stats),
+		Opened: c.opened, AgeSeconds: until.Sub(c.opened).Seconds(), Features: c.features.Names(), Stats: statsOf(c.stats),
 	}
 }
 
@@ -170,5 +173,6 @@ func statsOf(s stream.Stats) connzStats {
 		CallsSent: s.CallsSent, CallsAnswered: s.CallsAnswered, Stalls: s.Stalls,
 		InFlight: s.InFlight, Serving: s.Serving, Queued: s.Queued, QueuedBytes: s.QueuedBytes,
 		SendQueued: s.SendQueued, Receiving: s.Receiving, Paused: s.Paused, Unanswered: s.Unanswered,
+		RoundTripUS: float64(s.RoundTrip) / 1e3,
 	}
 }
