@@ -23,13 +23,14 @@ func (s slowWriter) Write(b []byte) (int, error) {
 func TestStages(t *testing.T) {
 	const (
 		handling = 3 * time.Second
-		asking   = 5 * time.Second  // the client's stream is slow
-		telling  = 11 * time.Second // the server's
+		delay    = time.Second           // so that both requests leave in one write
+		asking   = delay + 5*time.Second // the client's stream is slow
+		telling  = 11 * time.Second      // the server's
 	)
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		client, server := new(listing), new(listing)
-		a, err := NewConn(slowWriter{near, asking}, Options{Observer: client})
+		a, err := NewConn(slowWriter{near, asking - delay}, Options{Observer: client, FlushDelay: delay})
 		if err != nil {
 			t.Fatal(err)
 		}
