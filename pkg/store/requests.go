@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
@@ -221,6 +222,9 @@ const MaxArchiveName = 255
 func (n ArchiveName) Check() error {
 	if n == "" || len(n) > MaxArchiveName {
 		return fmt.Errorf("the name of an archive has 1 to %d bytes, not %d", MaxArchiveName, len(n))
+	}
+	if !utf8.ValidString(string(n)) {
+		return fmt.Errorf("the name of an archive is %w", errNotUTF8)
 	}
 	for _, r := range n {
 		if strings.ContainsRune(`./\`, r) || !unicode.IsPrint(r) {
