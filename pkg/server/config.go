@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"math"
 	"runtime/debug"
 	"time"
@@ -53,6 +54,20 @@ type Config struct {
 	Recorder RecorderConfig `yaml:"recorder"`
 
 	Dashboards DashboardsConfig `yaml:"dashboards"`
+
+	// Services are the settings of the services that are served, which Load reads
+	// with those of the server.
+	Services []Settings `yaml:"-" json:"-"`
+}
+
+// Settings are what can be set of a service. They are a pointer to a struct whose
+// fields have the tags yaml (the key) and usage, and types of which [Config] has
+// some; their keys must not be keys of Config.
+type Settings interface {
+	// SetDefaults replaces every zero that stands for a default.
+	SetDefaults()
+	// Problems lists what is wrong. The defaults are set.
+	Problems() []*ConfigError
 }
 
 // TLSConfig is for listeners of the form tls://HOST:PORT. The version is 1.3 at
@@ -215,6 +230,10 @@ func (c *Config) setDefaults() {
 
 	orDefault(&c.Recorder.Records, flight.DefaultRecords)
 	orDefault(&c.Recorder.Notable, flight.DefaultNotable)
+
+	for _, s := range c.Services {
+		s.SetDefaults()
+	}
 }
 
 // defaultMemory leaves the other half of what the process may use to answers, to
@@ -234,7 +253,14 @@ func orDefault[T comparable](v *T, def T) {
 }
 
 // YAML returns the configuration in the form of its file, with secrets masked.
-func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }
+func (c Config) YAML() ([]byte, error) {
+	text, err := yaml.Marshal(c)
+	for _, s := range c.Services {
+		more, e := yaml.Marshal(s)
+		text, err = append(text, more...), errors.Join(err, e)
+	}
+	return text, err
+}
 
 // streamOptions are the options of every connection, without its name, handlers
 // and observer.

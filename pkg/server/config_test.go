@@ -223,3 +223,69 @@ func TestEverySettingHasAFlag(t *testing.T) {
 		t.Error("a secret has a flag")
 	}
 }
+
+// flavours are the settings of a service.
+type flavours struct {
+	Flavour string        `yaml:"flavour" usage:"what it tastes of"`
+	Ageing  time.Duration `yaml:"ageing" usage:"how long it is kept"`
+}
+
+func (f *flavours) SetDefaults() {
+	if f.Flavour == "" {
+		f.Flavour = "plain"
+	}
+}
+
+func (f *flavours) Problems() (list []*server.ConfigError) {
+	if f.Flavour == "bitter" {
+		list = append(list, &server.ConfigError{Key: "flavour", Value: f.Flavour, Allowed: "anything else"})
+	}
+	return list
+}
+
+// A service's settings are set, checked and printed like those of the server.
+func TestConfigOfServices(t *testing.T) {
+	read := func(file string, environ, flags []string) (*flavours, server.Config, error) {
+		f := new(flavours)
+		fs := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		server.Flags(fs, new(flavours))
+		if err := fs.Parse(flags); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "pktsvc.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := server.Load(server.Source{File: path, Environ: func() []string { return environ }, Flags: fs, Services: []server.Settings{f}})
+		return f, cfg, err
+	}
+	for _, test := range []struct {
+		file           string
+		environ, flags []string
+		want           flavours
+	}{
+		{want: flavours{Flavour: "plain"}},
+		{file: "flavour: sour\nageing: 2h", want: flavours{"sour", 2 * time.Hour}},
+		{file: "flavour: sour", environ: []string{"PKTSVC_FLAVOUR=sweet", "PKTSVC_AGEING=1s"}, want: flavours{"sweet", time.Second}},
+		{environ: []string{"PKTSVC_FLAVOUR=sweet"}, flags: []string{"--flavour", "hot", "--ageing=3s"}, want: flavours{"hot", 3 * time.Second}},
+	} {
+		f, cfg, err := read(test.file, test.environ, test.flags)
+		if err != nil || *f != test.want {
+			t.Errorf("%q %q %q: %+v, %v, want %+v", test.file, test.environ, test.flags, *f, err, test.want)
+		}
+		text, err := cfg.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := read(string(text), nil, nil)
+		if err != nil || *again != test.want {
+			t.Errorf("printed and read: %+v, %v, want %+v", *again, err, test.want)
+		}
+	}
+	_, _, err := read("flavour: bitter\nageing: -1s\ncolour: red", nil, nil)
+	for _, want := range []string{`flavour is "bitter" (file `, "ageing", `colour is "red"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %s: %v", want, err)
+		}
+	}
+}

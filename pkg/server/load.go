@@ -20,6 +20,8 @@ type Source struct {
 	Flags   *pflag.FlagSet  // as made by Flags, parsed; nil for none
 	Environ func() []string // in the form of os.Environ, which is the default
 	File    string          // path of a YAML file; empty for none
+
+	Services []Settings // to be read, too; they become Config.Services
 }
 
 // layer is the settings of one source.
@@ -34,6 +36,7 @@ type layer struct {
 // a service of this name.
 func Load(from Source) (Config, error) {
 	cfg := Default()
+	cfg.Services = from.Services
 	settings := cfg.settings()
 	layers, errs := from.layers(settings)
 	origin := make(map[string]string)

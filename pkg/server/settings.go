@@ -24,7 +24,8 @@ func (s setting) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
-// settings lists all fields of c in the order of the struct.
+// settings lists all fields of c in the order of the struct, and then those of
+// the services.
 func (c *Config) settings() []setting {
 	var list []setting
 	var walk func(prefix string, v reflect.Value)
@@ -32,6 +33,9 @@ func (c *Config) settings() []setting {
 		for i := range v.NumField() {
 			field := v.Type().Field(i)
 			key := prefix + field.Tag.Get("yaml")
+			if field.Tag.Get("yaml") == "-" {
+				continue
+			}
 			if field.Type.Kind() == reflect.Struct {
 				walk(key+".", v.Field(i))
 				continue
@@ -40,13 +44,19 @@ func (c *Config) settings() []setting {
 		}
 	}
 	walk("", reflect.ValueOf(c).Elem())
+	for _, s := range c.Services {
+		walk("", reflect.ValueOf(s).Elem())
+	}
 	return list
 }
 
-// Flags adds a flag for every setting to fs, with the defaults of [Default].
-// Secrets have none, since a command line can be read by others.
-func Flags(fs *pflag.FlagSet) {
+// Flags adds a flag for every setting of the server and of some services to fs,
+// with the defaults of [Default]. Secrets have none, since a command line can be
+// read by others.
+func Flags(fs *pflag.FlagSet, services ...Settings) {
 	c := Default()
+	c.Services = services
+	c.setDefaults()
 	for _, s := range c.settings() {
 		switch v := s.value.Interface().(type) {
 		case string:

@@ -59,6 +59,9 @@ func (c *Config) problems() (list []*ConfigError) {
 			}
 		}
 	}
+	for _, s := range c.Services {
+		list = append(list, s.Problems()...)
+	}
 	c.listenProblems(wrong)
 	if c.Admin != "" {
 		if err := checkHostPort(c.Admin); err != nil {
