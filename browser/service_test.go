@@ -23,7 +23,7 @@ type service struct {
 // serve starts a service and waits until it listens. It ends with the test.
 func serve(t *testing.T, env []string, flags ...string) *service {
 	t.Helper()
-	args := append([]string{"serve", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}, flags...)
+	args := append([]string{"serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}, flags...)
 	s := &service{cmd: command(t, env, args...)}
 	logs, err := s.cmd.StderrPipe()
 	if err != nil {

@@ -78,6 +78,7 @@ func begin(t *testing.T, p program, addr, admin string, flags ...string) *servic
 	t.Helper()
 	if p.path == "" {
 		p.path = pktsvc
+		flags = append([]string{"--service", "diag"}, flags...)
 	}
 	p.name = "serve"
 	p.args = append([]string{"serve", "--listen", "tcp://" + addr, "--admin", admin}, flags...)

@@ -108,7 +108,7 @@ func TestProgramWithPython(t *testing.T) {
 		path := socketPath(t)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		serve := exec.CommandContext(ctx, program, "serve", "--listen", "unix://"+path, "--admin", "")
+		serve := exec.CommandContext(ctx, program, "serve", "--service", "diag", "--listen", "unix://"+path, "--admin", "")
 		var log strings.Builder
 		serve.Stderr = &log
 		if err := serve.Start(); err != nil {

@@ -38,7 +38,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	args = append([]string{"serve", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
+	args = append([]string{"serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
 	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	logs, err := p.cmd.StderrPipe()
 	if err != nil {

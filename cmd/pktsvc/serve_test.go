@@ -37,7 +37,7 @@ func runServe(t *testing.T, program string, args ...string) (stdout, stderr stri
 }
 
 func testServeUntilSignal(t *testing.T, program string) {
-	cmd := exec.Command(program, "serve", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0")
+	cmd := exec.Command(program, "serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0")
 	logs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -99,11 +99,16 @@ func testServeRefusesWrongUse(t *testing.T, program string) {
 		want []string // on standard error
 	}{
 		{[]string{"--limits-max-packet=-1", "--log-level=loud"}, 2, []string{`limits.max_packet is "-1" (flag --limits-max-packet)`, "log.level"}},
-		{[]string{"--service=nothing"}, 2, []string{`--service is "nothing", want one of diag`}},
+		{[]string{"--service=nothing"}, 2, []string{`--service is "nothing", want one of diag, store`}},
+		{[]string{"--service=diag", "--service=diag@1"}, 2, []string{`--service is "diag@1", want one of diag, store, each once`}},
+		{[]string{"--service=diag@x"}, 2, []string{`--service is "diag@x", want a channel's number`}},
+		{[]string{"--service=diag@112", "--backend=memory:", "--admin="}, 1, []string{"112 to 127 are reserved"}},
+		{[]string{"--service=store,diag", "--backend=memory:", "--admin="}, 1, []string{`services "diag" and "store" both handle request type 0 on channel 0`}},
+		{[]string{"--hash=md5", "--sync=never", "--backend=ftp://x"}, 2, []string{`hash is "md5" (flag --hash), want sha1, sha256, blake3`, `sync is "never"`, `backend is "ftp://x"`}},
 		{[]string{"--config=/does/not/exist"}, 2, []string{"/does/not/exist"}},
 		{[]string{"--no-such-flag"}, 2, []string{"no-such-flag"}},
 		{[]string{"extra"}, 2, []string{"extra"}},
-		{[]string{"--listen=unix:///does/not/exist/s", "--admin="}, 1, []string{"listen on unix:///does/not/exist/s"}},
+		{[]string{"--service=diag", "--listen=unix:///does/not/exist/s", "--admin="}, 1, []string{"listen on unix:///does/not/exist/s"}},
 	}
 	for _, test := range tests {
 		_, errs, code := runServe(t, program, append([]string{"serve"}, test.args...)...)

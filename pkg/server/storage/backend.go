@@ -1,0 +1,33 @@
+package storage
+
+import (
+	"errors"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/disk"
+)
+
+// opener is what opens a backend.
+type opener func(log *zap.Logger) (store.Backend, error)
+
+var errBackend = errors.New("disk:, memory:, or s3://BUCKET/PREFIX?endpoint=URL")
+
+// opener returns what opens the backend of the settings, which have their defaults.
+func (s *Settings) opener() (opener, error) {
+	class, err := store.ParseClass(s.Hash)
+	if err != nil {
+		return nil, err
+	}
+	switch scheme, rest, _ := strings.Cut(s.Backend, ":"); {
+	case scheme == "memory" && rest == "":
+		return func(*zap.Logger) (store.Backend, error) { return store.NewMemory(class, 0), nil }, nil
+	case scheme == "disk" && rest == "":
+		return func(log *zap.Logger) (store.Backend, error) {
+			return disk.Open(disk.Options{Dir: s.Data, Class: class, Log: func(line string) { log.Debug(line) }})
+		}, nil
+	}
+	return nil, errBackend
+}

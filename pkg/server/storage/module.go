@@ -1,0 +1,113 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/fx"
+	"go.uber.org/zap"
+
+	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/store"
+)
+
+// Module serves a store on a channel. The store is opened before the first
+// connection is accepted, and closed when the last request has been answered. When
+// it fails for good the app is shut down with exit code 1: a new process finds what
+// was durable.
+func Module(channel uint64, settings *Settings) fx.Option {
+	return fx.Module("store",
+		fx.Supply(fx.Private, settings),
+		fx.Provide(fx.Private, newBackend, newService),
+		fx.Provide(server.AsService(func(s *store.Service) server.Service {
+			return server.Service{Name: "store", Channel: channel, Mux: s.Mux()}
+		})),
+	)
+}
+
+func newBackend(settings *Settings, log *zap.Logger) (store.Backend, error) {
+	settings.SetDefaults()
+	open, err := settings.opener()
+	if err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	log = log.Named("store")
+	backend, err := open(log.Named("engine"))
+	if err != nil {
+		return nil, err
+	}
+	fields := []zap.Field{
+		zap.String("backend", settings.Backend), zap.Stringer("hash", backend.Class()), zap.String("sync", settings.Sync),
+		zap.Duration("took", time.Since(begun)),
+	}
+	if settings.Backend == DefaultBackend {
+		fields = append(fields, zap.String("data", settings.Data))
+	}
+	if m, ok := backend.(store.Measured); ok {
+		fields = append(fields, zap.Uint64("blocks", m.Usage().Blocks), zap.Uint64("bytes", m.Usage().Bytes))
+	}
+	log.Info("the store is open", fields...)
+	if _, err := backend.Archives(); err != nil {
+		log.Warn("requests for archives are refused", zap.Error(err))
+	}
+	return backend, nil
+}
+
+func newService(lc fx.Lifecycle, backend store.Backend, settings *Settings, log *zap.Logger, end fx.Shutdowner) *store.Service {
+	log = log.Named("store")
+	s := store.NewService(backend, store.Options{
+		SyncAlways: settings.Sync == syncAlways,
+		Corrupt:    func(code store.Code) { log.Error("a block is corrupt", zap.Stringer("code", code)) },
+	})
+	watch := watchFailure(backend, log, end)
+	lc.Append(fx.StartStopHook(watch.start, func(context.Context) error {
+		watch.stop()
+		return s.Close()
+	}))
+	return s
+}
+
+// failing is a backend that can break down for good.
+type failing interface {
+	Failed() <-chan struct{}
+	Err() error
+}
+
+// watcher ends the app when its backend has failed.
+type watcher struct {
+	failed <-chan struct{} // nil: never
+	react  func()
+
+	stopped, ended chan struct{}
+}
+
+func watchFailure(b store.Backend, log *zap.Logger, end fx.Shutdowner) *watcher {
+	w := &watcher{stopped: make(chan struct{}), ended: make(chan struct{})}
+	if f, ok := b.(failing); ok {
+		w.failed = f.Failed()
+		w.react = func() {
+			log.Error("the store has failed, and the program ends", zap.Error(f.Err()))
+			if err := end.Shutdown(fx.ExitCode(1)); err != nil {
+				log.Error("it cannot be ended in order", zap.Error(err))
+			}
+		}
+	}
+	return w
+}
+
+func (w *watcher) start() {
+	go func() {
+		defer close(w.ended)
+		select {
+		case <-w.failed:
+			w.react()
+		case <-w.stopped:
+		}
+	}()
+}
+
+func (w *watcher) stop() {
+	close(w.stopped)
+	<-w.ended
+}

@@ -1,0 +1,57 @@
+package storage
+
+import (
+	"strings"
+
+	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/store"
+)
+
+// Settings are what can be set of a store. The zero value is a store on disk in
+// ./pktsvc-data.
+type Settings struct {
+	Data    string `yaml:"data" usage:"store: folder of the blocks, which is made if there is none"`
+	Hash    string `yaml:"hash" usage:"store: hash class of the blocks, sha1, sha256 or blake3; a store keeps that of its first start"`
+	Backend string `yaml:"backend" usage:"store: where blocks are kept: disk: (in --data), memory:, or s3://BUCKET/PREFIX?endpoint=URL"`
+	Sync    string `yaml:"sync" usage:"store: flush (what was added is durable when a flush is answered) or always (when the add is answered)"`
+}
+
+// The values of sync.
+const (
+	syncFlush  = "flush"
+	syncAlways = "always"
+)
+
+// Defaults of [Settings].
+const (
+	DefaultData    = "./pktsvc-data"
+	DefaultBackend = "disk:"
+)
+
+// SetDefaults implements [server.Settings].
+func (s *Settings) SetDefaults() {
+	for setting, value := range map[*string]string{
+		&s.Data: DefaultData, &s.Hash: store.DefaultClass.String(), &s.Backend: DefaultBackend, &s.Sync: syncFlush,
+	} {
+		if *setting == "" {
+			*setting = value
+		}
+	}
+}
+
+// Problems implements [server.Settings].
+func (s *Settings) Problems() (list []*server.ConfigError) {
+	wrong := func(key, value, allowed string) {
+		list = append(list, &server.ConfigError{Key: key, Value: value, Allowed: allowed})
+	}
+	if _, err := store.ParseClass(s.Hash); err != nil {
+		wrong("hash", s.Hash, strings.Join(store.ClassNames(), ", "))
+	}
+	if s.Sync != syncFlush && s.Sync != syncAlways {
+		wrong("sync", s.Sync, syncFlush+" or "+syncAlways)
+	}
+	if _, err := s.opener(); err != nil {
+		wrong("backend", s.Backend, err.Error())
+	}
+	return list
+}
