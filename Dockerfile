@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     go build -trimpath -buildvcs=false -o /out/pktsvc -ldflags "-s -w \
       -X github.com/pktsvc/pktsvc/pkg/server.version=$VERSION \
       -X github.com/pktsvc/pktsvc/pkg/server.revision=$REVISION" ./cmd/pktsvc && \
-    touch -d "@$SOURCE_DATE_EPOCH" /out/pktsvc
+    mkdir /out/data && touch -d "@$SOURCE_DATE_EPOCH" /out/pktsvc /out/data
 
 # Not scratch: this has the certificates of public authorities, for trace backends
 # on https, a user that is not root, and /tmp.
@@ -38,12 +38,15 @@ LABEL org.opencontainers.image.title="pktsvc" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.base.name="gcr.io/distroless/static-debian12:nonroot"
 COPY --from=build /out/pktsvc /pktsvc
+# A volume takes its owner from here.
+COPY --from=build --chown=65532:65532 /out/data /data
 
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 # Packets on all interfaces, or nobody could reach them. The admin server stays on
 # the container's own loopback until PKTSVC_ADMIN says otherwise.
-ENV PKTSVC_LISTEN=tcp://:7450
+ENV PKTSVC_LISTEN=tcp://:7450 PKTSVC_DATA=/data
+VOLUME /data
 EXPOSE 7450 7451
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=4s --start-period=10s --retries=3 \

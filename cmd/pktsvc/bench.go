@@ -19,7 +19,7 @@ import (
 type benchmark struct {
 	target
 	plan         load.Plan
-	typ          uint64
+	typ, channel uint64
 	size         int
 	data         string
 	fixed        bool // data was given
@@ -64,6 +64,7 @@ connection, or all were lost.`,
 	flags.IntVar(&b.size, "size", 16, "payload of a request in bytes")
 	flags.StringVar(&b.data, "data", "", "the payload as text, the same for every request")
 	flags.Uint64Var(&b.typ, "type", diag.TypeEcho, "request type")
+	flags.Uint64Var(&b.channel, "channel", 0, "channel; the service must have it")
 	flags.DurationVar(&b.plan.Duration, "duration", 3*time.Second, "how long requests are begun")
 	flags.Uint64Var(&b.plan.Requests, "requests", 0, "how many requests, instead of --duration")
 	flags.Float64Var(&b.plan.Rate, "rate", 0, "requests per second on all connections together (default as many as go)")
@@ -107,6 +108,9 @@ func (b *benchmark) run(cmd *cobra.Command) error {
 		Extension: stream.ExtensionAsk,
 		Handler:   diag.CallBacks(), MaxPacket: max(stream.DefaultMaxPacket, b.size+headerRoom, len(b.data)+headerRoom),
 	}
+	if b.channel != 0 {
+		b.plan.Options.Channels = map[uint64]stream.Handler{b.channel: diag.CallBacks()}
+	}
 	if err := b.plan.Validate(); err != nil {
 		return exitError{exitUsage, err}
 	}
@@ -145,6 +149,7 @@ func (b *benchmark) exchange(caller int) load.Exchange {
 	if b.fixed {
 		probe = diag.NewFixedProbe(b.typ, []byte(b.data))
 	}
+	probe.Channel = b.channel
 	if !b.verify {
 		return unverified{probe}
 	}

@@ -136,6 +136,9 @@ func TestComposeNumbersAgree(t *testing.T) {
 	if !slices.Equal(targets, []int{packets, admin}) {
 		t.Errorf("publishes %v, listens on %d and %d", targets, packets, admin)
 	}
+	if !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == "/data" }) { // where the image keeps blocks
+		t.Error("blocks are lost with the container")
+	}
 	if s.StopGracePeriod == nil {
 		t.Fatal("no stop_grace_period: Docker ends the service after 10 s")
 	}

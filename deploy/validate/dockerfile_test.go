@@ -109,8 +109,9 @@ func TestDockerfileBuild(t *testing.T) {
 	if source := readFile(t, "pkg/server/build.go"); !regexp.MustCompile(`(?m)^var version, revision string$`).Match(source) {
 		t.Error("pkg/server has no variables version and revision for the linker to set")
 	}
-	if copied := commands[*instructions.CopyCommand](final); len(copied) != 1 || copied[0].From != build.Name {
-		t.Error("the final image holds more than one thing from the build")
+	copied := commands[*instructions.CopyCommand](final)
+	if len(copied) != 2 || copied[0].From != build.Name || copied[1].From != build.Name || !strings.Contains(compile, "mkdir "+copied[1].SourcePaths[0]+" ") {
+		t.Error("the final image holds more from the build than the program and an empty folder")
 	}
 }
 
@@ -133,6 +134,13 @@ func TestDockerfileImage(t *testing.T) {
 		t.Error("the image opens the admin server, which shows and changes the inside")
 	}
 	environ["PKTSVC_ADMIN"] = "0.0.0.0:7451" // as deployed
+
+	// Blocks go to the volume, which the user may write to.
+	volume := one[*instructions.VolumeCommand](t, final).Volumes[0]
+	data := commands[*instructions.CopyCommand](final)[1]
+	if environ["PKTSVC_DATA"] != volume || data.DestPath != volume || !strings.HasPrefix(data.Chown, user+":") {
+		t.Errorf("blocks are kept in %q, the volume is %q, a copy of %q of %q", environ["PKTSVC_DATA"], volume, data.DestPath, data.Chown)
+	}
 	packets, admin := ports(t, settings(t, environ, ""))
 	exposed := strings.Join(one[*instructions.ExposeCommand](t, final).Ports, " ")
 	if want := strconv.Itoa(packets) + " " + strconv.Itoa(admin); exposed != want {

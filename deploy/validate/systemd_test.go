@@ -57,6 +57,11 @@ func TestUnitAgreesWithTheProgram(t *testing.T) {
 	}
 	checkMemory(t, service.environ["GOMEMLIMIT"], limit)
 
+	// The one folder that it may write to is that of the blocks.
+	if folder := service.values["Service.StateDirectory"]; folder == "" || service.environ["PKTSVC_DATA"] != "%S/"+folder {
+		t.Errorf("blocks are kept in %q, StateDirectory=%s", service.environ["PKTSVC_DATA"], folder)
+	}
+
 	// The program takes the socket that systemd has opened.
 	name := socket.values["Socket.FileDescriptorName"]
 	if len(cfg.Listen) != 1 || cfg.Listen[0] != "systemd:"+name {
