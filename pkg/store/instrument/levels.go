@@ -8,8 +8,9 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/store"
 )
 
-// Cached is a backend with a cache. It tells how many blocks were found in it since it
-// was opened and how many had to be looked for behind it, and does not look for that.
+// Cached is a backend with a cache. It tells how many lookups in it found something since
+// it was opened and how many did not, whatever the unit of the cache is: whole blocks or
+// parts of files.
 type Cached interface {
 	CacheStats() (hits, misses uint64)
 }
@@ -35,7 +36,7 @@ var (
 	bytesDesc  = prometheus.NewDesc("pktsvc_store_bytes",
 		"Bytes of all blocks in the store, as the backend counts them.", nil, nil)
 	cacheDesc = prometheus.NewDesc("pktsvc_store_cache_lookups_total",
-		"Blocks that were looked for in the backend's cache, by whether they were there: hit or miss.", []string{"result"}, nil)
+		"Lookups in the backend's cache, by whether something was there: hit or miss.", []string{"result"}, nil)
 )
 
 func (l *levels) describe(ch chan<- *prometheus.Desc) {
