@@ -13,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/fx"
+
+	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/instrument"
 )
 
 var update = flag.Bool("update", false, "write testdata/metrics.golden and docs/METRICS.md anew")
@@ -35,7 +38,8 @@ var variable = map[string]bool{"version": true, "revision": true, "goversion": t
 func families(t *testing.T) []family {
 	t.Helper()
 	var registry *prometheus.Registry
-	secure(t, newAuthority(t), nil, fx.Populate(&registry)) // those of TLS are there only with TLS
+	// Those of TLS are there only with TLS, and those of the store with a store.
+	secure(t, newAuthority(t), nil, fx.Populate(&registry), fx.Invoke(observeStore))
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +82,24 @@ func families(t *testing.T) []family {
 	return list
 }
 
+// observeStore adds a store, as a program does that serves one.
+func observeStore(r *prometheus.Registry) error {
+	observed, err := instrument.New(r, instrument.Options{})
+	if err != nil {
+		return err
+	}
+	observed.Backend(struct {
+		*store.Memory
+		cache
+	}{store.NewMemory(store.DefaultClass, 0), cache{}})
+	return nil
+}
+
+// cache is what a backend with a cache has that one in memory has not.
+type cache struct{}
+
+func (cache) CacheStats() (hits, misses uint64) { return 0, 0 }
+
 // Names, types, labels and help are a promise to dashboards and alerts.
 func TestMetricsAreThoseOfTheGoldenFile(t *testing.T) {
 	const file, document = "testdata/metrics.golden", "../../docs/METRICS.md"
@@ -114,7 +136,8 @@ func compare(t *testing.T, path string, want []byte) {
 const documentHead = `# Metrics
 
 Every metric that ` + "`/metrics`" + ` of ` + "`pktsvc serve`" + ` has, and of ` + "`pktsvc bench --admin`" + `
-but those of the server. This file is made from
+but those of the server. Those of the store are there where a store is served; how many
+blocks and bytes it has and what its cache does, where its backend knows. This file is made from
 [pkg/server/testdata/metrics.golden](../pkg/server/testdata/metrics.golden) by
 ` + "`go test ./pkg/server -run Golden -update`" + `; a test keeps both current.
 
@@ -146,6 +169,7 @@ var groups = []struct{ prefix, title string }{
 	{"pktsvc_readers", "Connections and packets"},
 	{"pktsvc_send", "Connections and packets"},
 	{"pktsvc_server", "The server"},
+	{"pktsvc_store", "The store"},
 	{"", "Build, logs, traces and the scrape itself"},
 }
 
@@ -170,7 +194,7 @@ func metricsDocument(list []family) string {
 		fmt.Fprintf(b, "\n## %s\n", g.title)
 		for _, f := range sections[g.title] {
 			fmt.Fprintf(b, "\n### `%s`\n\n%s. %s\n", f.Name, strings.ToUpper(f.Type[:1])+f.Type[1:], f.Help)
-			if len(f.Labels) > 0 {
+			if len(f.Labels)+len(f.Buckets) > 0 {
 				b.WriteString("\n")
 			}
 			for _, label := range slices.Sorted(maps.Keys(f.Labels)) {

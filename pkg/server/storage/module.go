@@ -4,11 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"go.uber.org/zap"
 
 	"github.com/pktsvc/pktsvc/pkg/server"
 	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/instrument"
+	"github.com/pktsvc/pktsvc/pkg/tracing"
 )
 
 // Module serves a store on a channel. The store is opened before the first
@@ -18,7 +21,7 @@ import (
 func Module(channel uint64, settings *Settings) fx.Option {
 	return fx.Module("store",
 		fx.Supply(fx.Private, settings),
-		fx.Provide(fx.Private, newBackend, newService),
+		fx.Provide(fx.Private, newBackend, newInstrument, newService),
 		fx.Provide(server.AsService(func(s *store.Service) server.Service {
 			return server.Service{Name: "store", Channel: channel, Mux: s.Mux()}
 		})),
@@ -54,12 +57,16 @@ func newBackend(settings *Settings, log *zap.Logger) (store.Backend, error) {
 	return backend, nil
 }
 
-func newService(lc fx.Lifecycle, backend store.Backend, settings *Settings, log *zap.Logger, end fx.Shutdowner) *store.Service {
+func newInstrument(r *prometheus.Registry, provider *tracing.Provider) (*instrument.Instrument, error) {
+	return instrument.New(r, instrument.Options{Provider: provider, TraceID: tracing.TraceID})
+}
+
+func newService(lc fx.Lifecycle, backend store.Backend, observed *instrument.Instrument, settings *Settings, log *zap.Logger, end fx.Shutdowner) *store.Service {
 	log = log.Named("store")
-	s := store.NewService(backend, store.Options{
+	s := store.NewService(observed.Backend(backend), observed.Options(store.Options{
 		SyncAlways: settings.Sync == syncAlways,
 		Corrupt:    func(code store.Code) { log.Error("a block is corrupt", zap.Stringer("code", code)) },
-	})
+	}))
 	watch := watchFailure(backend, log, end)
 	lc.Append(fx.StartStopHook(watch.start, func(context.Context) error {
 		watch.stop()

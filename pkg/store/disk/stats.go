@@ -50,4 +50,10 @@ func (s *Store) Stats() Stats {
 	return stats
 }
 
+// CacheStats are the lookups in the cache since the store was opened, as in Stats.
+func (s *Store) CacheStats() (hits, misses uint64) {
+	stats := s.Stats()
+	return stats.CacheHits, stats.CacheMisses
+}
+
 func unsigned(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // it is not negative
