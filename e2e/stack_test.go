@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,9 @@ func begin(t *testing.T, p program, addr, admin string, flags ...string) *servic
 	t.Helper()
 	if p.path == "" {
 		p.path = pktsvc
-		flags = append([]string{"--service", "diag"}, flags...)
+		if !slices.Contains(flags, "--service") {
+			flags = append([]string{"--service", "diag"}, flags...)
+		}
 	}
 	p.name = "serve"
 	p.args = append([]string{"serve", "--listen", "tcp://" + addr, "--admin", admin}, flags...)
