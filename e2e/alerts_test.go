@@ -23,7 +23,9 @@ func TestAlertsStaySilent(t *testing.T) {
 			s.bench(t, nil, "--rate", "200", "--conns", "8", "--concurrency", "4").admin,
 			s.bench(t, nil, "--rate", "20", "--type", "5", "--data", "50").admin)
 	}
-	p := startPrometheus(t, map[string][]string{"pktsvc": {first.admin, second.admin}, "pktsvc-bench": clients},
+	blocks := serveStore(t, nil)
+	blocks.useStore(t)
+	p := startPrometheus(t, map[string][]string{"pktsvc": {first.admin, second.admin, blocks.admin}, "pktsvc-bench": clients},
 		rule(t, "recording.rules.yaml"), rule(t, "alerts.rules.yaml"))
 	p.scraped(t, 3)
 	p.silent(t, normal, v1.AlertStatePending, v1.AlertStateFiring)
@@ -39,7 +41,7 @@ func TestAlertsStaySilent(t *testing.T) {
 	p.silent(t, afterwards, v1.AlertStateFiring)
 	// What was pending in between is over: it has come back.
 	p.silent(t, 5*time.Second, v1.AlertStatePending, v1.AlertStateFiring)
-	for _, well := range []string{`min(up{job="pktsvc"}) == 1`, `sum(pktsvc_server_state{job="pktsvc",state="ready"}) == 2`} {
+	for _, well := range []string{`min(up{job="pktsvc"}) == 1`, `sum(pktsvc_server_state{job="pktsvc",state="ready"}) == 3`} {
 		if _, err := p.data(t.Context(), well); err != nil {
 			t.Errorf("%s: %v", well, err)
 		}

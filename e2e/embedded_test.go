@@ -26,6 +26,7 @@ const (
 	neverReady    = "never_ready"    // a start hook hangs: no listener opens
 	hoardsFiles   = "hoards_files"   // type 0 takes all file descriptors, again and again
 	leaks         = "leaks"          // the diag service, with an echo that forgets things at times
+	storesBadly   = "stores_badly"   // a store of which much fails, see store_test.go
 	keepsLedger   = "keeps_ledger"   // no fault: it notes what it serves, see ledger_test.go
 )
 
@@ -51,12 +52,14 @@ func embedded() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	service, options := panicking, []fx.Option(nil)
+	service, options := any(panicking), []fx.Option(nil)
 	switch os.Getenv(embeddedVariable) {
 	case hoardsFiles:
 		service = hoarding
 	case leaks:
 		service = leaking
+	case storesBadly:
+		service = storingBadly
 	case keepsLedger:
 		service = noting
 	case neverReady:

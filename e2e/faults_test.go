@@ -161,6 +161,11 @@ var faults = []fault{
 			s := serve(t, program{env: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address(t), "OTEL_BSP_EXPORT_TIMEOUT=2000"}})
 			return []string{s.admin}, func() { s.bench(t, nil, "--rate", "20") }
 		}},
+	{"bad-store", []string{"PktsvcStoreCorrupt", "PktsvcStoreFull", "PktsvcStoreErrors"},
+		func(t *testing.T) ([]string, func()) {
+			s := serve(t, embedding(t, storesBadly))
+			return []string{s.admin}, func() { s.breakStore(t) }
+		}},
 	{"clients-rejected", []string{"PktsvcClientCallsFailing"},
 		func(t *testing.T) ([]string, func()) {
 			return []string{serve(t, program{}).bench(t, nil, "--rate", "20", "--type", "2").admin}, nil

@@ -47,7 +47,7 @@ func TestEveryQueryHasData(t *testing.T) {
 	}
 }
 
-// loaded is a Prometheus that has scraped a service and two clients under load,
+// loaded is a Prometheus that has scraped a service, a store and clients under load,
 // with the rules in force.
 func loaded(t *testing.T) *prometheus {
 	t.Helper()
@@ -60,7 +60,9 @@ func loaded(t *testing.T) *prometheus {
 		s.bench(t, env, "--rate", "1", "--type", "2").admin,
 		s.bench(t, env, "--rate", "10", "--type", "7").admin, // the service calls, too
 	}
-	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin}, "pktsvc-bench": targets},
+	blocks := serveStore(t, j.environment())
+	blocks.useStore(t)
+	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin, blocks.admin}, "pktsvc-bench": targets},
 		rule(t, "recording.rules.yaml"), rule(t, "alerts.rules.yaml"))
 	p.scraped(t, int(rateInterval/time.Second))
 	return p

@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,7 +74,9 @@ func TestFromPanelToTrace(t *testing.T) {
 	j := startJaeger(t)
 	s := serve(t, program{env: j.environment()}, "--log-slow", "10ms")
 	l := s.bench(t, j.environment(), "--rate", "20", "--type", "5", "--data", "20") // slow, so it is logged
-	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin}, "pktsvc-bench": {l.admin}}, rule(t, "recording.rules.yaml"))
+	blocks := serveStore(t, j.environment())
+	blocks.useStore(t)
+	p := startPrometheus(t, map[string][]string{"pktsvc": {s.admin, blocks.admin}, "pktsvc-bench": {l.admin}}, rule(t, "recording.rules.yaml"))
 	p.scraped(t, 3)
 
 	deadline := time.Now().Add(time.Minute)
@@ -88,6 +92,10 @@ func TestFromPanelToTrace(t *testing.T) {
 				if err != nil {
 					return err
 				}
+				if role == "" { // of an operation within a request of a server
+					_, _, err := j.request(trace, "server")
+					return errors.Join(err, j.operation(trace))
+				}
 				conn, tag, err := j.request(trace, role)
 				if err != nil || role == "client" {
 					return err
@@ -102,7 +110,7 @@ func TestFromPanelToTrace(t *testing.T) {
 }
 
 // exemplar is the trace of an exemplar that Grafana would show with a query, and
-// the role of the side that left it.
+// the role of the side that left it; none where it is not of a request itself.
 func (p *prometheus) exemplar(t *testing.T, expr string) (trace, role string, err error) {
 	now := time.Now()
 	results, err := p.QueryExemplars(t.Context(), expr, now.Add(-5*time.Minute), now)
@@ -133,6 +141,20 @@ func (j *jaeger) request(trace, role string) (conn, tag string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("no span of the %s in trace %s names its connection, channel and tag: %v", role, trace, spans)
+}
+
+// operation finds what a store did for a request.
+func (j *jaeger) operation(trace string) error {
+	spans, err := j.trace(trace)
+	if err != nil {
+		return err
+	}
+	for i := range spans {
+		if strings.HasPrefix(spans[i].OperationName, "store.") && spans[i].tags()["pktsvc.store.result"] != "" && len(spans[i].References) == 1 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no span of the store in trace %s: %v", trace, spans)
 }
 
 // logged finds the line about a request by each of its names.

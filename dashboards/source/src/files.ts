@@ -7,6 +7,7 @@ import { connections } from './connections.js';
 import { build } from './frame.js';
 import { overview } from './overview.js';
 import { runtime } from './runtime.js';
+import { store } from './store.js';
 import { oneType } from './type.js';
 
 /** Where the files are, and the rules and the metrics that they speak of. */
@@ -19,7 +20,7 @@ const inTheOpen = (key: string, value: unknown) =>
 
 /** Every dashboard: where it goes, and what shall be there. */
 export const files = () =>
-  [overview, oneType, connections, clientSide, runtime].map((dashboard) => ({
+  [overview, oneType, connections, store, clientSide, runtime].map((dashboard) => ({
     path: join(folder, `${dashboard.name}.json`),
     text: JSON.stringify(build(dashboard), inTheOpen, 2) + '\n',
   }));

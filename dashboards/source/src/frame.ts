@@ -29,6 +29,7 @@ const titles = {
   overview: 'Overview',
   type: 'One type',
   connections: 'Connections',
+  store: 'Store',
   client: 'Client side',
   runtime: 'Go runtime',
 };
