@@ -15,10 +15,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func served(t testing.TB, s *Service) *stream.Conn { return connected(t, s.Mux()) }
 
 // connected returns a connection to a handler.
-func connected(t testing.TB, h stream.Handler) *stream.Conn {
+func connected(t testing.TB, h stream.Handler) *stream.Conn { return connectedAnd(t, h, nil) }
+
+// connectedAnd lets an observer see what the handler's side does.
+func connectedAnd(t testing.TB, h stream.Handler, o stream.Observer) *stream.Conn {
 	t.Helper()
 	near, far := net.Pipe()
-	server, err := stream.NewConn(far, stream.Options{Handler: h})
+	server, err := stream.NewConn(far, stream.Options{Handler: h, Observer: o})
 	if err != nil {
 		t.Fatal(err)
 	}

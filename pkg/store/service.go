@@ -106,7 +106,7 @@ func (s *Service) stored(ctx context.Context) error {
 
 func (s *Service) sameClass(c Class) error {
 	if own := s.backend.Class(); c != own {
-		return fmt.Errorf("%w: %v, not %v", ErrOtherClass, own, c)
+		return refusal{fmt.Errorf("%w: %v, not %v", ErrOtherClass, own, c)}
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (s *Service) hashCodes(ctx context.Context, w Window) (codes []Code, err er
 	most := s.options.MaxAnswer / (1 + w.Class.Size())
 	err = s.covered(ctx, w, func(c Code) error {
 		if len(codes) == most {
-			return fmt.Errorf("%w: %d codes at most", ErrTooMany, most)
+			return refusal{fmt.Errorf("%w: %d codes at most", ErrTooMany, most)}
 		}
 		codes = append(codes, c)
 		return nil
@@ -195,8 +195,17 @@ func (s *Service) covered(ctx context.Context, w Window, f func(Code) error) err
 	return nil
 }
 
-func (s *Service) archiveLast(ctx context.Context, name ArchiveName) (LastEntry, error) {
+// archives are the backend's; that it has none is no failure.
+func (s *Service) archives() (Archives, error) {
 	archives, err := s.backend.Archives()
+	if errors.Is(err, ErrNoArchives) {
+		err = refusal{err}
+	}
+	return archives, err
+}
+
+func (s *Service) archiveLast(ctx context.Context, name ArchiveName) (LastEntry, error) {
+	archives, err := s.archives()
 	if err != nil {
 		return LastEntry{}, err
 	}
@@ -208,7 +217,7 @@ func (s *Service) archiveLast(ctx context.Context, name ArchiveName) (LastEntry,
 }
 
 func (s *Service) archiveUpdate(ctx context.Context, r NamedEntry) (none struct{}, err error) {
-	archives, err := s.backend.Archives()
+	archives, err := s.archives()
 	if err != nil {
 		return none, err
 	}
@@ -219,7 +228,7 @@ func (s *Service) archiveUpdate(ctx context.Context, r NamedEntry) (none struct{
 }
 
 func (s *Service) archiveList(ctx context.Context, name ArchiveName) (list []byte, err error) {
-	archives, err := s.backend.Archives()
+	archives, err := s.archives()
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +237,7 @@ func (s *Service) archiveList(ctx context.Context, name ArchiveName) (list []byt
 			return nil, err
 		}
 		if len(list)+len(entry) > s.options.MaxAnswer {
-			return nil, fmt.Errorf("%w: archive %q has over %d bytes", ErrTooMany, name, s.options.MaxAnswer)
+			return nil, refusal{fmt.Errorf("%w: archive %q has over %d bytes", ErrTooMany, name, s.options.MaxAnswer)}
 		}
 		list = append(list, entry...)
 	}
@@ -258,7 +267,7 @@ func (s *Service) containsIndirect(ctx context.Context, root Code) (bool, error)
 		}
 		refs, err := ParseRefs(block)
 		if err != nil {
-			return false, fmt.Errorf("%v: %w", code, err)
+			return false, refusal{fmt.Errorf("%v: %w", code, err)}
 		}
 		for _, ref := range refs {
 			for ref.Of != nil {
@@ -268,7 +277,7 @@ func (s *Service) containsIndirect(ctx context.Context, root Code) (bool, error)
 				continue
 			}
 			if len(seen) == s.options.MaxTree {
-				return false, fmt.Errorf("%w: over %d blocks", ErrTooMany, s.options.MaxTree)
+				return false, refusal{fmt.Errorf("%w: over %d blocks", ErrTooMany, s.options.MaxTree)}
 			}
 			seen[ref.Code] = true
 			if ref.Indirect {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -272,6 +273,65 @@ func TestBrokenBackend(t *testing.T) {
 	} {
 		if err := ask(); !errors.Is(err, stream.ErrRejected) {
 			t.Errorf("%s: %v, want a refusal", name, err)
+		}
+	}
+}
+
+// outcomes tells how requests have ended, one after the other.
+type outcomes chan string
+
+func (outcomes) Events() stream.EventSet { return stream.Events(stream.EventRequestDone) }
+
+func (outcomes) Begin(ctx context.Context, _ *stream.Event) context.Context { return ctx }
+
+func (o outcomes) Observe(_ context.Context, e *stream.Event) {
+	o <- fmt.Sprintf("%s: %v", e.Rejection, e.Err)
+}
+
+// What the peer gets wrong is declined; a failure is what the store cannot do. The
+// peer sees no difference, but those on call do.
+func TestRefusalsAreNoFailures(t *testing.T) {
+	m := NewMemory(SHA1, 100)
+	seen := make(outcomes, 10)
+	conn := connectedAnd(t, NewService(withoutArchives{m}, Options{MaxAnswer: 21}).Mux(), seen)
+	one := SHA1.Sum([]byte("one"))
+	ctx := t.Context()
+	for _, block := range []string{"one", "two"} {
+		mustAdd(t, NewClient(conn, SHA1), block)
+		<-seen
+	}
+	for _, test := range []struct {
+		name, want string
+		ask        func() error
+	}{
+		{"another class", "declined: the store has another hash class: sha1, not sha256", func() error {
+			_, err := Add.Do(ctx, conn, AddRequest{SHA256, nil})
+			return err
+		}},
+		{"too many", "declined: the answer would be too long, ask for less: 1 codes at most", func() error {
+			_, err := HashCodes.Do(ctx, conn, Window{Class: SHA1})
+			return err
+		}},
+		{"no archives", "declined: the store keeps no archives", func() error {
+			_, err := ArchiveList.Do(ctx, conn, "a")
+			return err
+		}},
+		{"no indirect block", "declined: " + one.String() + ": not an indirect block: ", func() error {
+			_, err := ContainsIndirect.Do(ctx, conn, one)
+			return err
+		}},
+		{"full", "handler_error: the store is full: 6 bytes of 100 are in use", func() error {
+			_, err := Add.Do(ctx, conn, AddRequest{SHA1, make([]byte, 100)})
+			return err
+		}},
+	} {
+		err := test.ask()
+		refused := (*stream.Error)(nil)
+		if !errors.As(err, &refused) || refused.Flags != 0 || string(refused.Payload) != "exception during handler" {
+			t.Errorf("%s: the peer sees %v", test.name, err)
+		}
+		if got := <-seen; !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: observers see %q, want %q", test.name, got, test.want)
 		}
 	}
 }
