@@ -113,7 +113,7 @@ func cutPower(t *testing.T, seed uint64) *powerCut {
 	left.Store(1 << 40) // it does not go while the store is being opened
 	disk := vfs.NewCrashableMem()
 	var cut *powerCut
-	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	fs := injecting(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == 0 {
 			p.mu.Lock()
 			defer p.mu.Unlock()
