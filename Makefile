@@ -93,6 +93,12 @@ bench-scale: ## growth over connections, callers, payload and age (10 min), and 
 	bench/bin/bench -scale -out bench/bin/scale.jsonl
 	bench/bin/bench -scale -report bench/bin/scale.jsonl -into docs
 
+.PHONY: bench-engines
+bench-engines: ## storage engines side by side as the hash store's backend (3 min), and the table in docs/STORE.md
+	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/engines ./engines
+	bench/bin/engines -rounds $(ROUNDS) -out bench/bin/engines.jsonl
+	bench/bin/engines -report bench/bin/engines.jsonl -into docs/STORE.md
+
 .PHONY: dashboards
 dashboards: ## generate the Grafana dashboards and check them (needs Node)
 	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check

@@ -48,7 +48,7 @@ func numberOf(t *testing.T, variable string, otherwise int) int {
 // What was answered as durable is there after a loss of power, at whatever moment it
 // comes and whatever else of the unsynced data has reached the disk.
 func TestPowerCuts(t *testing.T) {
-	cuts, first := numberOf(t, cutsVariable, 110), numberOf(t, seedVariable, 1)
+	cuts, first := numberOf(t, cutsVariable, 100), numberOf(t, seedVariable, 1)
 	var blocks, entries, ordered int
 	for seed := first; seed < first+cuts; seed++ {
 		cut := cutPower(t, uint64(seed)) //nolint:gosec // any number does
@@ -113,7 +113,7 @@ func cutPower(t *testing.T, seed uint64) *powerCut {
 	left.Store(1 << 40) // it does not go while the store is being opened
 	disk := vfs.NewCrashableMem()
 	var cut *powerCut
-	fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	fs := injecting(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) == 0 {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -132,7 +132,7 @@ func cutPower(t *testing.T, seed uint64) *powerCut {
 	}
 	service := store.NewService(s, store.Options{SyncAlways: p.always})
 	client, done := connect(t, service)
-	left.Store(1 + rng.Int64N(250))
+	left.Store(1 + rng.Int64N(200))
 	var all sync.WaitGroup
 	for i := range writers {
 		r := rand.New(rand.NewPCG(seed, uint64(i)+1)) //nolint:gosec // as above
@@ -179,17 +179,17 @@ func (p *powerCut) write(t *testing.T, client *store.Client, writer int, r *rand
 		default:
 		}
 		var err error
-		switch r.IntN(20) {
-		case 0, 1, 2, 3:
+		switch r.IntN(40) {
+		case 0, 1, 2, 3, 4, 5, 6, 7:
 			err = p.flush(ctx, client)
-		case 4, 5, 6, 7:
+		case 8, 9, 10, 11, 12, 13:
 			err = p.append(ctx, client, writer)
-		case 8, 9: // one that another may have put or be putting
+		case 14, 15, 16, 17: // one that another may have put or be putting
 			err = p.add(ctx, client, storetest.Block(r.IntN(50), 2000))
-		case 10: // one that is too large for the engine's usual way
+		case 18: // one that is too large for the engine's usual way
 			err = p.add(ctx, client, storetest.Block(1000*(writer+1)+n, 600<<10+r.IntN(1<<19)))
 		default:
-			err = p.add(ctx, client, storetest.Block(1_000_000*(writer+1)+n, r.IntN(40<<10)))
+			err = p.add(ctx, client, storetest.Block(1_000_000*(writer+1)+n, r.IntN(30<<10)))
 		}
 		if err != nil {
 			t.Error(err)
@@ -405,7 +405,7 @@ func TestDamagedFiles(t *testing.T) {
 		if kind != "sst" && kind != "blob" && kind != "log" {
 			continue
 		}
-		for range 12 {
+		for range 8 {
 			o.fs = disk.CrashClone(vfs.CrashCloneCfg{})
 			what := flip(t, o.fs, "store/"+name, rng)
 			refused[kind] += readDamaged(t, o, codes, what)

@@ -1,13 +1,11 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // engineFormat is Pebble's format on the disk, which older versions of it cannot
@@ -19,9 +17,10 @@ const engineFormat = pebble.FormatValueSeparation
 const separated = 1 << 10
 
 // engineOptions are how the engine is run.
-func engineOptions(o Options, f *failure, c *events) *pebble.Options {
+func (s *Store) engineOptions() *pebble.Options {
+	o := s.options
 	p := &pebble.Options{
-		FS:                 o.fs,
+		FS:                 failStop{o.fs, s.failure, &s.armed},
 		FormatMajorVersion: engineFormat,
 		CacheSize:          o.Cache,
 		MemTableSize:       uint64(o.Buffer), //nolint:gosec // it is positive
@@ -29,8 +28,8 @@ func engineOptions(o Options, f *failure, c *events) *pebble.Options {
 		MemTableStopWritesThreshold: 2,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
-		Logger:                      engineLog{o.Log, f},
-		EventListener:               c.listener(o.Log, f),
+		Logger:                      engineLog{o.Log, s.failure},
+		EventListener:               s.events.listener(o.Log),
 	}
 	p.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
@@ -51,28 +50,16 @@ func engineOptions(o Options, f *failure, c *events) *pebble.Options {
 
 // events remembers what the engine tells by events.
 type events struct {
-	flushErr         atomic.Pointer[error] // of the last flush
 	corruptions      atomic.Uint64
 	backgroundErrors atomic.Uint64
 	stalls           atomic.Uint64
 }
 
-func (c *events) listener(log func(string), f *failure) *pebble.EventListener {
+func (c *events) listener(log func(string)) *pebble.EventListener {
 	return &pebble.EventListener{
-		// Not every error of a flush is one: there may have been nothing to write.
-		// One that is comes as a background error next.
-		FlushEnd: func(info pebble.FlushInfo) { c.flushErr.Store(&info.Err) },
-		// What cannot be written would be tried again for ever, while those who
-		// write wait. All of it is still in the log.
 		BackgroundError: func(err error) {
 			c.backgroundErrors.Add(1)
 			log("background error: " + err.Error())
-			if flushErr := c.flushErr.Load(); flushErr != nil && errors.Is(err, *flushErr) {
-				f.freeze(fmt.Errorf("a buffer could not be written: %w", err))
-			}
-			if vfs.IsNoSpaceError(err) {
-				f.freeze(fmt.Errorf("the reserve is used up: %w", err))
-			}
 		},
 		// Whoever reads the file gets an error. Other files are as good as before.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {

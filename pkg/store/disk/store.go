@@ -28,7 +28,8 @@ type Store struct {
 	db      *pebble.DB // entered by run alone
 	failure *failure
 	room    room
-	events  *events
+	events  events
+	armed   atomic.Bool // see failStop
 
 	// Each block and each archive has one of these locks, so that a block is new
 	// once and entries get numbers in turn.
@@ -52,10 +53,10 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, failure: newFailure(), events: new(events)}
+	s := &Store{options: o, failure: newFailure()}
 	s.room.reserve = o.Reserve
 	s.room.free = s.free
-	opened, err := run(s.failure, func() (opened, error) { return open(s.options, s.failure, s.events) })
+	opened, err := run(s.failure, s.open)
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", o.Dir, err)
 	}
@@ -71,8 +72,8 @@ type opened struct {
 	blocks, bytes uint64
 }
 
-func open(o Options, f *failure, e *events) (opened, error) {
-	db, err := pebble.Open(o.Dir, engineOptions(o, f, e))
+func (s *Store) open() (opened, error) {
+	db, err := pebble.Open(s.options.Dir, s.engineOptions())
 	if isInUse(err) {
 		err = fmt.Errorf("%w by another process or by this one: %w", ErrInUse, err)
 	}
@@ -80,12 +81,13 @@ func open(o Options, f *failure, e *events) (opened, error) {
 		return opened{}, err
 	}
 	result := opened{db: db}
-	if err = checkFormat(db, o.Class); err == nil {
+	if err = checkFormat(db, s.options.Class); err == nil {
 		result.blocks, result.bytes, err = count(db)
 	}
 	if err != nil {
 		return opened{}, errors.Join(err, db.Close())
 	}
+	s.armed.Store(true)
 	return result, nil
 }
 
