@@ -17,7 +17,7 @@ const unfinishedPrefix = ".pktsvc-"
 // checkName refuses names that would mean something else to a file system than one
 // entry of a directory, wherever they come from.
 func checkName(name string) error {
-	reason := ""
+	var reason string
 	switch {
 	case name == "":
 		reason = "it is empty"

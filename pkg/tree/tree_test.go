@@ -2,9 +2,11 @@ package tree
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
@@ -105,4 +107,79 @@ func text(t testing.TB, d store.Dirent) string {
 		t.Fatal(err)
 	}
 	return r.String()
+}
+
+// ordered is a store that notes when each block began to be added, and when it was.
+type ordered struct {
+	Store
+	mu           sync.Mutex
+	begun, ended map[store.Code]int
+}
+
+func (o *ordered) note(m map[store.Code]int, code store.Code) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	m[code] = len(o.begun) + len(o.ended)
+}
+
+func (o *ordered) AddAs(ctx context.Context, code store.Code, data []byte) error {
+	o.note(o.begun, code)
+	err := o.Store.AddAs(ctx, code, data)
+	o.note(o.ended, code)
+	return err
+}
+
+// No block is sent before all that it refers to are stored, so that no store has one
+// without the other.
+func TestChildrenBeforeParents(t *testing.T) {
+	m := newMemory(t)
+	o := &ordered{Store: m, begun: make(map[store.Code]int), ended: make(map[store.Code]int)}
+	root, err := Put(t.Context(), o, plant(t, 21), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := 0
+	after := func(parent, child store.Code) {
+		if pairs++; o.begun[parent] <= o.ended[child] {
+			t.Errorf("%v began to be sent before %v was stored", parent, child)
+		}
+	}
+	refer := func(parent store.Code, ref store.Ref) {
+		if ref.Type != store.RefBlock {
+			return
+		}
+		after(parent, ref.Code)
+		if !ref.Indirect {
+			return
+		}
+		data, err := m.Get(t.Context(), ref.Code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs, err := store.ParseRefs(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, child := range refs {
+			after(ref.Code, child.Code)
+		}
+	}
+	var look func(dir store.Dirent)
+	look = func(dir store.Dirent) {
+		for d, err := range Entries(t.Context(), m, dir, Limits{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Block != nil && dir.Block.Type == store.RefBlock {
+				refer(dir.Block.Code, *d.Block)
+			}
+			if d.Type == store.DirentDirectory {
+				look(d)
+			}
+		}
+	}
+	look(root)
+	if pairs < 300 {
+		t.Errorf("only %d pairs", pairs)
+	}
 }
