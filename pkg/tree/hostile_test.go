@@ -169,6 +169,31 @@ func TestOtherReferences(t *testing.T) {
 	}
 }
 
+// Where an unfinished file has something else, zeros are written, and are no hole.
+func TestZerosOverAnUnfinishedFile(t *testing.T) {
+	m := newMemory(t)
+	ref := m.listOf(t, 3<<20+5, m.put(t, []byte("hello")), store.Ref{Type: store.RefRun, Span: 3 << 20})
+	encoded, err := ref.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	unfinished := filepath.Join(dir, unfinishedName("x", string(encoded)))
+	if err := os.WriteFile(unfinished, []byte(strings.Repeat("hello", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Get(t.Context(), m, fileOf("", ref), filepath.Join(dir, "x"), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "x"))
+	if err != nil || string(got) != "hello"+strings.Repeat("\x00", 3<<20) {
+		t.Errorf("%d bytes, %.20q, %v", len(got), got, err)
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 1 {
+		t.Errorf("left over: %v", list)
+	}
+}
+
 // Links that are there already lead nobody out, and directories are not taken away.
 func TestWhatIsInTheWay(t *testing.T) {
 	m := newMemory(t)

