@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -161,6 +162,10 @@ func TestOtherReferences(t *testing.T) {
 			}
 			if got, err := os.ReadFile(dest); err != nil || string(got) != want {
 				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+			var written bytes.Buffer
+			if err := Copy(t.Context(), m, fileOf("", ref), &written, Options{}); err != nil || written.String() != want {
+				t.Errorf("copied %q, %v, want %q", &written, err, want)
 			}
 			if err := os.WriteFile(dest, []byte(strings.Repeat("?", len(want))), 0o600); err != nil {
 				t.Fatal(err)

@@ -91,6 +91,16 @@ func TestOneFile(t *testing.T) {
 		if got, err := os.ReadFile(dest); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes: %d other ones, %v", size, len(got), err)
 		}
+		var written bytes.Buffer
+		if err := Copy(t.Context(), s, back.Dirent(), &written, Options{MaxBlocks: 3}); err != nil || !bytes.Equal(written.Bytes(), data) {
+			t.Errorf("%d bytes: copied %d other ones, %v", size, written.Len(), err)
+		}
+		if size > 1<<20 {
+			full := errors.New("full")
+			if err := Copy(t.Context(), s, back.Dirent(), failing{full}, Options{}); !errors.Is(err, full) {
+				t.Errorf("%d bytes to who takes none: %v", size, err)
+			}
+		}
 	}
 	if _, err := Put(t.Context(), s, filepath.Join(t.TempDir(), "nothing"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Put of nothing: %v", err)
@@ -183,3 +193,8 @@ func TestChildrenBeforeParents(t *testing.T) {
 		t.Errorf("only %d pairs", pairs)
 	}
 }
+
+// failing takes nothing.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
