@@ -29,8 +29,13 @@ func (c *Client) Class() Class { return c.class }
 // Add stores a block and returns its hash code. data may be changed when it returns.
 func (c *Client) Add(ctx context.Context, data []byte) (Code, error) {
 	code := c.class.Sum(data)
+	return code, c.AddAs(ctx, code, data)
+}
+
+// AddAs is Add for callers that know the block's hash code already.
+func (c *Client) AddAs(ctx context.Context, code Code, data []byte) error {
 	answer, err := Add.Do(ctx, c.to, AddRequest{c.class, data})
-	return code, sameCode(answer, code, err)
+	return sameCode(answer, code, err)
 }
 
 // Adding is a block on its way.

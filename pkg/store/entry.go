@@ -98,6 +98,18 @@ func ParseDirents(data []byte) (list []Dirent, err error) {
 	return list, nil
 }
 
+// ConsumeDirent reads the entry at the beginning of a directory's data and returns
+// how many bytes it takes. It is ParseDirents for who must not hold all entries of a
+// directory that a peer has made.
+func ConsumeDirent(data []byte) (d Dirent, n int, err error) {
+	e := elements{rest: data}
+	d = e.dirent()
+	if e.err != nil {
+		return Dirent{}, 0, fmt.Errorf("not a directory: %w", e.err)
+	}
+	return d, len(data) - len(e.rest), nil
+}
+
 func (e *elements) dirent() (d Dirent) {
 	d.Type = DirentType(e.number("type of the directory entry"))
 	if d.Type > DirentIndirect {

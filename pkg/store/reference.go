@@ -115,6 +115,18 @@ func ParseRefs(block []byte) (refs []Ref, err error) {
 	return refs, nil
 }
 
+// ConsumeRef reads the reference at the beginning of an indirect block and returns
+// how many bytes it takes. It is ParseRefs for who must not hold all references of a
+// block that a peer has made.
+func ConsumeRef(block []byte) (r Ref, n int, err error) {
+	e := elements{rest: block}
+	r = e.ref(0)
+	if e.err != nil {
+		return Ref{}, 0, fmt.Errorf("not an indirect block: %w", e.err)
+	}
+	return r, len(block) - len(e.rest), nil
+}
+
 // AppendRefs appends the content of an indirect block.
 func AppendRefs(dst []byte, refs ...Ref) (block []byte, err error) {
 	for _, r := range refs {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -207,5 +208,45 @@ func TestArchiveEntries(t *testing.T) {
 				t.Errorf("%s: cut to %d bytes it decodes", v.What, n)
 			}
 		}
+	}
+}
+
+// What is consumed one by one is what is parsed at once.
+func TestConsume(t *testing.T) {
+	var all []byte
+	var refs []Ref
+	for _, v := range readVectors(t).ArchiveEntries {
+		all = append(all, v.Dirent...)
+	}
+	want, err := ParseDirents(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rest := all; len(rest) > 0; want = want[1:] {
+		d, n, err := ConsumeDirent(rest)
+		if err != nil || n == 0 || !reflect.DeepEqual(d, want[0]) {
+			t.Fatalf("consumed %+v, %d bytes, %v, want %+v", d, n, err, want[0])
+		}
+		if d.Block != nil {
+			refs = append(refs, *d.Block)
+		}
+		rest = rest[n:]
+	}
+	block, err := AppendRefs(nil, refs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rest := block; len(rest) > 0; refs = refs[1:] {
+		r, n, err := ConsumeRef(rest)
+		if err != nil || n == 0 || !reflect.DeepEqual(r, refs[0]) {
+			t.Fatalf("consumed %+v, %d bytes, %v, want %+v", r, n, err, refs[0])
+		}
+		rest = rest[n:]
+	}
+	if _, _, err := ConsumeRef(block[:1]); err == nil {
+		t.Error("a reference that is cut off decodes")
+	}
+	if _, _, err := ConsumeDirent(nil); err == nil {
+		t.Error("no entry decodes")
 	}
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pktsvc/pktsvc/pkg/tree"
+)
+
+// maxListed is how many things that were left out are named; the others are counted.
+const maxListed = 1000
+
+// leftOut is what could not be stored, or is not what it was at any one time.
+type leftOut struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// transfer is one operation of a command, its progress and what there is to say of it.
+type transfer struct {
+	cmd      *cobra.Command
+	json     bool
+	progress tree.Progress
+	begun    time.Time
+
+	mu      sync.Mutex
+	listed  []leftOut
+	count   uint64 // of what was left out, listed or not
+	serious bool   // more than special files, which no store keeps
+}
+
+func newTransfer(cmd *cobra.Command, asJSON bool) *transfer {
+	return &transfer{cmd: cmd, json: asJSON, begun: time.Now()}
+}
+
+func (t *transfer) notice(path string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count++
+	t.serious = t.serious || !errors.Is(err, tree.ErrSpecial)
+	if len(t.listed) < maxListed {
+		t.listed = append(t.listed, leftOut{path, err.Error()})
+	}
+}
+
+func (t *transfer) options(to *storeConn) tree.Options {
+	return tree.Options{Progress: &t.progress, Notice: t.notice, Epoch: to.epoch}
+}
+
+// watch runs f, and shows on a terminal how far it is.
+func (t *transfer) watch(ctx context.Context, f func() error) error {
+	w := t.cmd.ErrOrStderr()
+	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		return storeError(ctx, f())
+	}
+	return storeError(ctx, t.watchOn(w, f))
+}
+
+func (t *transfer) watchOn(w io.Writer, f func() error) error {
+	bar := progressbar.NewOptions64(-1,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionSpinnerType(14),
+		progressbar.OptionClearOnFinish(),
+	)
+	var before tree.Counts
+	ticker := time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		select {
+		case err := <-done:
+			_ = bar.Finish() // a terminal that has gone away is no reason to stop
+			return err
+		case <-ticker.C:
+			now := t.progress.Counts()
+			bar.Describe(describe(now, before))
+			_ = bar.Add(1)
+			before = now
+		}
+	}
+}
+
+// describe is a line of progress. The rates are those since the counts before.
+func describe(now, before tree.Counts) string {
+	perSecond := func(now, before uint64) string {
+		return bytesText(uint64(float64(now-before)/progressInterval.Seconds())) + "/s"
+	}
+	return fmt.Sprintf("%d files, %s at %s; %d blocks moved, %s at %s; %d blocks were there",
+		now.Files, bytesText(now.Bytes), perSecond(now.Bytes, before.Bytes),
+		now.BlocksMoved, bytesText(now.BytesMoved), perSecond(now.BytesMoved, before.BytesMoved), now.BlocksThere)
+}
+
+// bytesText is a number of bytes for people.
+func bytesText(n uint64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1000, 0
+	for v >= 999.5 && unit < len(units)-1 {
+		v /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.3g %cB", v, units[unit])
+}
+
+// transferReport is what a transfer says with --json.
+type transferReport struct {
+	Seconds float64 `json:"seconds"`
+	tree.Counts
+	LeftOut      []leftOut `json:"left_out,omitempty"`
+	LeftOutCount uint64    `json:"left_out_count"`
+}
+
+func (t *transfer) report() transferReport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return transferReport{time.Since(t.begun).Seconds(), t.progress.Counts(), t.listed, t.count}
+}
+
+// end says what was left out, and writes the report: v with --json, else lines.
+func (t *transfer) end(v any, lines ...string) error {
+	r := t.report()
+	w := t.cmd.ErrOrStderr()
+	for _, l := range r.LeftOut {
+		fmt.Fprintf(w, "%s: %s: %s\n", t.cmd.CommandPath(), readable([]byte(l.Path)), readable([]byte(l.Reason)))
+	}
+	if more := r.LeftOutCount - uint64(len(r.LeftOut)); more > 0 {
+		fmt.Fprintf(w, "%s: and %d more\n", t.cmd.CommandPath(), more)
+	}
+	out := t.cmd.OutOrStdout()
+	if t.json {
+		if err := json.NewEncoder(out).Encode(v); err != nil {
+			return err
+		}
+	} else {
+		for _, line := range lines {
+			if _, err := fmt.Fprintln(out, line); err != nil {
+				return err
+			}
+		}
+	}
+	if t.serious {
+		return exitError{exitFailed, fmt.Errorf("not complete: see above")}
+	}
+	return nil
+}
