@@ -51,3 +51,13 @@ func (s *Store) Stats() Stats {
 	}
 	return stats
 }
+
+// CacheStats are how many reads the cache has answered since the store was opened,
+// and how many not.
+func (s *Store) CacheStats() (hits, misses uint64) {
+	if s.cache == nil {
+		return 0, 0
+	}
+	stats := s.cache.Stats()
+	return stats.Hits + stats.Shared, stats.Misses
+}

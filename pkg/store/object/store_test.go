@@ -243,6 +243,9 @@ func TestWrongData(t *testing.T) {
 			t.Errorf("Get with %q in the object store: %q, %v", text, answer.Payload, err)
 		}
 	}
+	if hits, misses := s.CacheStats(); hits != 0 || misses != 2 {
+		t.Errorf("%d hits and %d misses", hits, misses)
+	}
 	if !slices.Equal(corrupt, []store.Code{code}) {
 		t.Errorf("reported as corrupt: %v", corrupt)
 	}

@@ -78,3 +78,20 @@ func (o Options) URL() string {
 	}
 	return u + "?" + strings.Join(slices.Clip(parameters), "&")
 }
+
+// Redacted is a URL that may be wrong, without what might be secret in it: for
+// messages.
+func Redacted(text string) string {
+	before, _, query := strings.Cut(text, "?")
+	if scheme, rest, ok := strings.Cut(before, "://"); ok {
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			before = scheme + "://xxxxx" + rest[at:]
+		}
+	} else if strings.Contains(before, "@") {
+		before = "xxxxx"
+	}
+	if query {
+		before += "?xxxxx"
+	}
+	return before
+}

@@ -57,6 +57,20 @@ func TestParseURL(t *testing.T) {
 		} else if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the error tells the password: %v", url, err)
 		}
+		if shown := Redacted(url); strings.Contains(shown, ":hunter2@") || strings.Contains(shown, "secret=") {
+			t.Errorf("%s is shown as %s", url, shown)
+		}
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for url, want := range map[string]string{
+		"disk:": "disk:", "ftp://x": "ftp://x", "s3://bucket/p": "s3://bucket/p",
+		"s3://me:hunter2@bucket/p?a=b": "s3://xxxxx@bucket/p?xxxxx", "me:hunter2@bucket": "xxxxx", "s3://a@b@c": "s3://xxxxx@c",
+	} {
+		if got := Redacted(url); got != want {
+			t.Errorf("%s is shown as %s, want %s", url, got, want)
+		}
 	}
 }
 
