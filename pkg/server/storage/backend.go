@@ -1,19 +1,25 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
 	"github.com/pktsvc/pktsvc/pkg/store/disk"
+	"github.com/pktsvc/pktsvc/pkg/store/object"
 )
 
 // opener is what opens a backend.
 type opener func(log *zap.Logger) (store.Backend, error)
 
 var errBackend = errors.New("disk:, memory:, or s3://BUCKET/PREFIX?endpoint=URL")
+
+// openTimeout is how long an object store may take to tell what the store is.
+const openTimeout = time.Minute
 
 // opener returns what opens the backend of the settings, which have their defaults.
 func (s *Settings) opener() (opener, error) {
@@ -27,6 +33,17 @@ func (s *Settings) opener() (opener, error) {
 	case scheme == "disk" && rest == "":
 		return func(log *zap.Logger) (store.Backend, error) {
 			return disk.Open(disk.Options{Dir: s.Data, Class: class, Log: func(line string) { log.Debug(line) }})
+		}, nil
+	case scheme == "s3":
+		options, err := object.ParseURL(s.Backend)
+		if err != nil {
+			return nil, err
+		}
+		options.Class = class
+		return func(*zap.Logger) (store.Backend, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+			defer cancel()
+			return object.Open(ctx, options)
 		}, nil
 	}
 	return nil, errBackend

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/server"
 	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/object"
 )
 
 // Settings are what can be set of a store. The zero value is a store on disk in
@@ -51,7 +52,7 @@ func (s *Settings) Problems() (list []*server.ConfigError) {
 		wrong("sync", s.Sync, syncFlush+" or "+syncAlways)
 	}
 	if _, err := s.opener(); err != nil {
-		wrong("backend", s.Backend, err.Error())
+		wrong("backend", object.Redacted(s.Backend), err.Error())
 	}
 	return list
 }
