@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,15 +30,11 @@ type process struct {
 	log   bytes.Buffer // complete when ended is closed
 }
 
-// startProcess builds the program, runs serve and waits until it listens.
+// startProcess runs serve and waits until it listens.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "pktsvc")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	args = append([]string{"serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)
-	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{})}
+	p := &process{cmd: program(t, args...), ended: make(chan struct{})}
 	logs, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

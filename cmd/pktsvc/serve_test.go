@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,27 +16,23 @@ import (
 
 // TestServe tests the program as a process: signals, exit codes, output.
 func TestServe(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "pktsvc")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	t.Run("until a signal", func(t *testing.T) { testServeUntilSignal(t, program) })
-	t.Run("wrong use", func(t *testing.T) { testServeRefusesWrongUse(t, program) })
-	t.Run("print-config", func(t *testing.T) { testServePrintsItsConfiguration(t, program) })
+	t.Run("until a signal", testServeUntilSignal)
+	t.Run("wrong use", testServeRefusesWrongUse)
+	t.Run("print-config", testServePrintsItsConfiguration)
 }
 
 // runServe runs the program to its end and returns its output and exit code.
-func runServe(t *testing.T, program string, args ...string) (stdout, stderr string, code int) {
+func runServe(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := program(t, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run() // the exit code tells
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-func testServeUntilSignal(t *testing.T, program string) {
-	cmd := exec.Command(program, "serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0")
+func testServeUntilSignal(t *testing.T) {
+	cmd := program(t, "serve", "--service", "diag", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0")
 	logs, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +71,7 @@ func testServeUntilSignal(t *testing.T, program string) {
 		t.Errorf("the diag service answers %q, flags %#x, %v", resp.Payload, resp.Flags, err)
 	}
 	admin := strings.TrimPrefix(line.Admin, "http://")
-	if out, errs, code := runServe(t, program, "healthcheck", "--admin", admin); code != 0 || !strings.Contains(out, "ready") {
+	if out, errs, code := runServe(t, "healthcheck", "--admin", admin); code != 0 || !strings.Contains(out, "ready") {
 		t.Errorf("healthcheck: exit code %d, %q, %q", code, out, errs)
 	}
 
@@ -87,12 +82,12 @@ func testServeUntilSignal(t *testing.T, program string) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("serve ended with %v", err)
 	}
-	if _, errs, code := runServe(t, program, "healthcheck", "--admin", admin); code != 1 || !strings.Contains(errs, "cannot reach the admin server") {
+	if _, errs, code := runServe(t, "healthcheck", "--admin", admin); code != 1 || !strings.Contains(errs, "cannot reach the admin server") {
 		t.Errorf("healthcheck of nothing: exit code %d, %q", code, errs)
 	}
 }
 
-func testServeRefusesWrongUse(t *testing.T, program string) {
+func testServeRefusesWrongUse(t *testing.T) {
 	tests := []struct {
 		args []string
 		code int
@@ -111,7 +106,7 @@ func testServeRefusesWrongUse(t *testing.T, program string) {
 		{[]string{"--service=diag", "--listen=unix:///does/not/exist/s", "--admin="}, 1, []string{"listen on unix:///does/not/exist/s"}},
 	}
 	for _, test := range tests {
-		_, errs, code := runServe(t, program, append([]string{"serve"}, test.args...)...)
+		_, errs, code := runServe(t, append([]string{"serve"}, test.args...)...)
 		if code != test.code {
 			t.Errorf("%v: exit code %d, want %d", test.args, code, test.code)
 		}
@@ -123,12 +118,12 @@ func testServeRefusesWrongUse(t *testing.T, program string) {
 	}
 }
 
-func testServePrintsItsConfiguration(t *testing.T, program string) {
+func testServePrintsItsConfiguration(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pktsvc.yaml")
 	if err := os.WriteFile(file, []byte("admin_token: hunter2\nlimits: {max_queued: 7}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, errs, code := runServe(t, program, "serve", "--print-config", "--config", file, "--drain-timeout=40s")
+	out, errs, code := runServe(t, "serve", "--print-config", "--config", file, "--drain-timeout=40s")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
