@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/server/storage"
 )
 
 // manifests is everything that `kubectl apply -k deploy/kubernetes` applies.
@@ -161,6 +163,10 @@ func TestPodAgreesWithTheProgram(t *testing.T) {
 	if volume.Name != mount.Name || volume.ConfigMap.Name != m.configs[0].Name ||
 		!slices.Equal(c.Args, []string{"serve", "--config", mount.MountPath + "/pktsvc.yaml"}) || m.configs[0].Data["pktsvc.yaml"] == "" {
 		t.Errorf("%v does not read the mounted configuration", c.Args)
+	}
+	// Several pods have to have one store.
+	if s := cfg.Services[0].(*storage.Settings); *m.deployments[0].Spec.Replicas > 1 && !strings.HasPrefix(s.Backend, "s3:") {
+		t.Errorf("every pod has a store of its own: %s", s.Backend)
 	}
 	if m.pod().Spec.ServiceAccountName != m.accounts[0].Name || *m.pod().Spec.AutomountServiceAccountToken || *m.accounts[0].AutomountServiceAccountToken {
 		t.Error("want the service account, without its token")

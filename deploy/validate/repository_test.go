@@ -13,6 +13,7 @@ import (
 	"github.com/docker/go-units"
 
 	"github.com/pktsvc/pktsvc/pkg/server"
+	"github.com/pktsvc/pktsvc/pkg/server/storage"
 )
 
 const root = "../.."
@@ -33,7 +34,7 @@ func settings(t *testing.T, environ map[string]string, file string) server.Confi
 	for name, value := range environ {
 		list = append(list, name+"="+value)
 	}
-	cfg, err := server.Load(server.Source{Environ: func() []string { return list }, File: file})
+	cfg, err := server.Load(server.Source{Environ: func() []string { return list }, File: file, Services: []server.Settings{new(storage.Settings)}})
 	if err != nil {
 		t.Fatal(err)
 	}
