@@ -137,6 +137,7 @@ var full = []string{
 	"PKTSVC_SIM_SEEDS=10000",
 	"PKTSVC_MATRIX=full",
 	"PKTSVC_SOAK=2m",
+	"PKTSVC_DISK_CUTS=2000",
 }
 
 // test runs tests of one folder, which may be a module of its own.

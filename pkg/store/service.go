@@ -25,8 +25,8 @@ type Options struct {
 	// made for. It is called by one goroutine at a time and must not block.
 	Synced func(requests int, err error)
 
-	// Corrupt is told of each block that was found to have another hash than
-	// it should. It may be called concurrently and must not block.
+	// Corrupt is told of each block that was found to be damaged. It may be called
+	// concurrently and must not block.
 	Corrupt func(code Code)
 }
 
@@ -125,12 +125,14 @@ func (s *Service) block(ctx context.Context, code Code) ([]byte, error) {
 		return nil, ErrMissing // as is whatever the store does not have
 	}
 	data, err := s.backend.Get(ctx, code)
-	if err != nil {
-		return nil, err
+	if err == nil && code.class.Sum(data) != code {
+		err = fmt.Errorf("%v: %w", code, ErrCorrupt)
 	}
-	if code.class.Sum(data) != code {
-		s.options.Corrupt(code)
-		return nil, fmt.Errorf("%v: %w", code, ErrCorrupt)
+	if err != nil {
+		if errors.Is(err, ErrCorrupt) { // which the backend may have found itself
+			s.options.Corrupt(code)
+		}
+		return nil, err
 	}
 	return data, nil
 }

@@ -16,16 +16,21 @@ const engineFormat = pebble.FormatValueSeparation
 // which are not written again when the keys are brought into order.
 const separated = 1 << 10
 
+// buffers is how many there are: one is filled while the other is written.
+const buffers = 2
+
 // engineOptions are how the engine is run.
 func (s *Store) engineOptions() *pebble.Options {
 	o := s.options
 	p := &pebble.Options{
 		FS:                 failStop{o.fs, s.failure, &s.armed},
 		FormatMajorVersion: engineFormat,
-		CacheSize:          o.Cache,
-		MemTableSize:       uint64(o.Buffer), //nolint:gosec // it is positive
-		// One is being filled while the other is written.
-		MemTableStopWritesThreshold: 2,
+		// The engine takes its buffers out of the cache: those that are filled and
+		// written, and one that is kept for the next.
+		CacheSize:    o.Cache + (buffers+1)*o.Buffer,
+		MemTableSize: uint64(o.Buffer), //nolint:gosec // it is positive
+
+		MemTableStopWritesThreshold: buffers,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
 		Logger:                      engineLog{o.Log, s.failure},

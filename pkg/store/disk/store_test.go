@@ -285,3 +285,30 @@ func TestStats(t *testing.T) {
 		t.Error("nothing was logged")
 	}
 }
+
+// The cache is for blocks, however large the engine's buffers are.
+func TestCache(t *testing.T) {
+	const blocks = 40
+	s := opening(t, Options{Dir: t.TempDir(), Class: store.SHA1, Cache: 8 << 20, Buffer: 8 << 20})
+	defer closed(t, s)
+	var codes []store.Code
+	for n := range 10 * blocks { // the buffers begin small, and grow as they fill
+		codes = append(codes, storetest.Put(t, s, storetest.Block(n, 50_000)))
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	codes = codes[:blocks]
+	var misses [3]uint64
+	for round := range misses {
+		for _, code := range codes {
+			if _, err := s.Get(t.Context(), code); err != nil {
+				t.Fatal(err)
+			}
+		}
+		misses[round] = s.Stats().CacheMisses
+	}
+	if misses[0] < blocks || misses[2] != misses[1] {
+		t.Errorf("%d misses when the blocks had been read once, then %v", misses[0], misses[1:])
+	}
+}
