@@ -112,6 +112,24 @@ func (p *process) ready(t *testing.T, url string) {
 	})
 }
 
+// listens waits until somebody can connect to an address. It fails if the process ends
+// before.
+func (p *process) listens(t *testing.T, addr string) {
+	t.Helper()
+	eventually(t, time.Minute, p.name+" listens", func() error {
+		select {
+		case <-p.done:
+			t.Fatalf("%s has ended: %v\n%s", p.name, p.err, p.tail(20))
+		default:
+		}
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	})
+}
+
 // eventually asks until there is no error. Waiting costs no more than a poll.
 func eventually(t *testing.T, limit time.Duration, what string, ok func() error) {
 	t.Helper()

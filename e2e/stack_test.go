@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		embedded()
 		return
 	}
-	for _, name := range []string{"prometheus", "promtool", "jaeger"} {
+	for _, name := range []string{"prometheus", "promtool", "jaeger", "rclone", "versitygw"} {
 		if _, err := os.Stat(filepath.Join(components, name)); err != nil {
 			fmt.Fprintf(os.Stderr, "%v: build it with e2e/components/install\n", err)
 			os.Exit(1)
