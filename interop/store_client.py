@@ -36,6 +36,7 @@ def walk(conn, hc):
         start = b""
         while window.more():
             start = window.code()
+            assert codes[-1:] < [start], "not in ascending order"
             codes.append(start)
         if not start:
             return codes
