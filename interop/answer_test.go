@@ -3,10 +3,6 @@ package interop_test
 import (
 	"context"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -86,49 +82,4 @@ func TestPythonClientDies(t *testing.T) {
 	if s := conn.Stats(); s.RequestsReceived != 50 || s.Unanswered == 0 {
 		t.Errorf("%+v", s)
 	}
-}
-
-// The program itself, on both sides.
-func TestProgramWithPython(t *testing.T) {
-	python(t)
-	program := filepath.Join(t.TempDir(), "pktsvc")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/pktsvc").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Run("call", func(t *testing.T) {
-		path := socketPath(t)
-		r := run(t, "serve", path, "0")
-		out, err := exec.Command(program, "call", "--addr", "unix://"+path, "--type", "101", "--data", "hello").CombinedOutput()
-		if err != nil || string(out) != "olleh" {
-			t.Errorf("%q, %v", out, err)
-		}
-		r.ends(t, 0)
-	})
-	t.Run("serve", func(t *testing.T) {
-		path := socketPath(t)
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		serve := exec.CommandContext(ctx, program, "serve", "--service", "diag", "--listen", "unix://"+path, "--admin", "")
-		var log strings.Builder
-		serve.Stderr = &log
-		if err := serve.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for tick := time.Tick(20 * time.Millisecond); ; <-tick {
-			if nc, err := net.Dial("unix", path); err == nil {
-				nc.Close()
-				break
-			}
-			if ctx.Err() != nil {
-				t.Fatal("it does not listen")
-			}
-		}
-		run(t, "client", path, "0", "callbacks").ends(t, 0)
-		if err := serve.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
-		if err := serve.Wait(); err != nil || !strings.Contains(log.String(), "everything accepted was answered") {
-			t.Errorf("%v\n%s", err, log.String())
-		}
-	})
 }

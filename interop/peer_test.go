@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,10 +25,16 @@ const limit = time.Minute
 // python is the interpreter with the reference. Without one the test is skipped.
 func python(t *testing.T) string {
 	t.Helper()
+	return interpreter(t, "")
+}
+
+// interpreter is that of an environment of interop/install, whose name has a suffix.
+func interpreter(t *testing.T, suffix string) string {
+	t.Helper()
 	if path := os.Getenv("PKTSVC_PYTHON"); path != "" {
-		return path
+		return strings.TrimSuffix(path, pythonInside) + suffix + pythonInside
 	}
-	path, err := filepath.Abs(".venv/bin/python")
+	path, err := filepath.Abs(".venv" + suffix + pythonInside)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +44,9 @@ func python(t *testing.T) string {
 	return path
 }
 
-// reference is a running peer.py.
+const pythonInside = "/bin/python" // an environment
+
+// reference is a running script of the other side.
 type reference struct {
 	cmd    *exec.Cmd
 	stdout *bufio.Reader
@@ -46,12 +55,19 @@ type reference struct {
 	err    error // of its end, when done is closed
 }
 
+// run starts peer.py.
 func run(t *testing.T, args ...string) *reference {
 	t.Helper()
-	path := python(t)
+	return runScript(t, python(t), append([]string{"peer.py"}, args...)...)
+}
+
+// runScript starts a script with its arguments. If the first is "serve" it waits
+// until the script listens.
+func runScript(t *testing.T, path string, args ...string) *reference {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
 	r := &reference{done: make(chan struct{})}
-	r.cmd = exec.CommandContext(ctx, path, append([]string{"peer.py"}, args...)...)
+	r.cmd = exec.CommandContext(ctx, path, args...)
 	r.cmd.Stderr = &r.stderr
 	stdout, err := r.cmd.StdoutPipe()
 	if err != nil {
@@ -71,11 +87,11 @@ func run(t *testing.T, args ...string) *reference {
 		<-first
 		r.err = r.cmd.Wait()
 	}()
-	if args[0] == "serve" {
+	if args[1] == "serve" {
 		if line, err := r.stdout.ReadString('\n'); err != nil || line != "listening\n" {
 			close(first)
 			<-r.done
-			t.Fatalf("peer.py: %q, %v\n%s", line, err, &r.stderr)
+			t.Fatalf("%v: %q, %v\n%s", args, line, err, &r.stderr)
 		}
 	}
 	close(first)
@@ -88,10 +104,10 @@ func (r *reference) ends(t *testing.T, code int) {
 	select {
 	case <-r.done:
 	case <-time.After(limit):
-		t.Fatalf("peer.py %v does not end", r.cmd.Args[2:])
+		t.Fatalf("%v does not end", r.cmd.Args[1:])
 	}
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		t.Errorf("peer.py %v ended with %d, want %d: %v\n%s", r.cmd.Args[2:], got, code, r.err, &r.stderr)
+		t.Errorf("%v ended with %d, want %d: %v\n%s", r.cmd.Args[1:], got, code, r.err, &r.stderr)
 	}
 }
 
