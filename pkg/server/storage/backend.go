@@ -32,14 +32,17 @@ func (s *Settings) opener() (opener, error) {
 		return func(*zap.Logger) (store.Backend, error) { return store.NewMemory(class, 0), nil }, nil
 	case scheme == "disk" && rest == "":
 		return func(log *zap.Logger) (store.Backend, error) {
-			return disk.Open(disk.Options{Dir: s.Data, Class: class, Log: func(line string) { log.Debug(line) }})
+			return disk.Open(disk.Options{
+				Dir: s.Data, Class: class, Cache: int64(s.Cache), Reserve: int64(s.Reserve),
+				Log: func(line string) { log.Debug(line) },
+			})
 		}, nil
 	case scheme == "s3":
 		options, err := object.ParseURL(s.Backend)
 		if err != nil {
 			return nil, err
 		}
-		options.Class = class
+		options.Class, options.Cache = class, int64(s.Cache)
 		return func(*zap.Logger) (store.Backend, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 			defer cancel()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/server"
 	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/disk"
 	"github.com/pktsvc/pktsvc/pkg/store/object"
 )
 
@@ -15,6 +16,8 @@ type Settings struct {
 	Hash    string `yaml:"hash" usage:"store: hash class of the blocks, sha1, sha256 or blake3; a store keeps that of its first start"`
 	Backend string `yaml:"backend" usage:"store: where blocks are kept: disk: (in --data), memory:, or s3://BUCKET/PREFIX?endpoint=URL"`
 	Sync    string `yaml:"sync" usage:"store: flush (what was added is durable when a flush is answered) or always (when the add is answered)"`
+	Cache   int    `yaml:"block_cache" usage:"store: bytes of blocks that are kept in memory for reading, not for memory:"`
+	Reserve int    `yaml:"disk_reserve" usage:"store: bytes of free disk space at which adds are refused"`
 }
 
 // The values of sync.
@@ -27,6 +30,8 @@ const (
 const (
 	DefaultData    = "./pktsvc-data"
 	DefaultBackend = "disk:"
+	DefaultCache   = disk.DefaultCache
+	DefaultReserve = disk.DefaultReserve
 )
 
 // SetDefaults implements [server.Settings].
@@ -37,6 +42,12 @@ func (s *Settings) SetDefaults() {
 		if *setting == "" {
 			*setting = value
 		}
+	}
+	if s.Cache == 0 {
+		s.Cache = DefaultCache
+	}
+	if s.Reserve == 0 {
+		s.Reserve = DefaultReserve
 	}
 }
 
