@@ -16,7 +16,7 @@ import (
 type failStop struct {
 	vfs.FS
 	failure *failure
-	armed   *atomic.Bool // not while the store is being opened: Open returns those errors
+	armed   *atomic.Bool // not while the engine is being opened, which returns those errors
 }
 
 // Unwrap implements [vfs.FS].

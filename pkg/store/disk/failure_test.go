@@ -31,7 +31,7 @@ func TestFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestFailing", "-test.count=1", "-test.timeout=2m", "-test.v")
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestFailing", "-test.count=1", "-test.timeout=1m", "-test.v")
 	cmd.Env = append(os.Environ(), failing+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestFailingFiles/") {

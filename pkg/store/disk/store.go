@@ -80,6 +80,7 @@ func (s *Store) open() (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	s.armed.Store(true)
 	result := opened{db: db}
 	if err = checkFormat(db, s.options.Class); err == nil {
 		result.blocks, result.bytes, err = count(db)
@@ -87,7 +88,6 @@ func (s *Store) open() (opened, error) {
 	if err != nil {
 		return opened{}, errors.Join(err, db.Close())
 	}
-	s.armed.Store(true)
 	return result, nil
 }
 
@@ -132,7 +132,12 @@ func makeFormat(db *pebble.DB, class store.Class) error {
 	if used {
 		return errors.New("the directory holds something else than a store")
 	}
-	return db.Set(formatKey, []byte(formatVersion+" "+class.String()), pebble.Sync)
+	if err := db.Set(formatKey, []byte(formatVersion+" "+class.String()), pebble.Sync); err != nil {
+		return err
+	}
+	// The log of a new directory is in the engine's oldest format, in which damage
+	// cannot be told from the end. This begins another one.
+	return db.Flush()
 }
 
 // count reads the index.
