@@ -39,6 +39,10 @@ func newBucket(f frozen) (*bucket, error) {
 	}
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = f.Requests, f.Requests
 	transport.ResponseHeaderTimeout = f.Timeout
+	var through http.RoundTripper = transport
+	if f.transport != nil {
+		through = f.transport
+	}
 	lookup := minio.BucketLookupAuto
 	if f.PathStyle {
 		lookup = minio.BucketLookupPath
@@ -50,7 +54,7 @@ func newBucket(f frozen) (*bucket, error) {
 		Secure:       f.secure,
 		Region:       f.Region,
 		BucketLookup: lookup,
-		Transport:    &bounded{transport, f.MaxBlock},
+		Transport:    &bounded{through, f.MaxBlock},
 		// Tries are up to attempts.go, which knows of answers that break off. The library
 		// still waits after one that failed, for up to 0.2 s.
 		MaxRetries: 1,

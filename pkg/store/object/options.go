@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -61,6 +62,8 @@ type Options struct {
 	// Cache is the size of the cache of blocks that were read, in bytes. Default 64 MiB;
 	// negative for none.
 	Cache int64
+
+	transport http.RoundTripper // tests have others
 }
 
 // Defaults of [Options].
