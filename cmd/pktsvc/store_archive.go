@@ -27,7 +27,7 @@ func archiveFor(path string) (store.ArchiveName, error) {
 		}
 		return r
 	}, strings.TrimLeft(filepath.Base(full), ".")))
-	if err := name.Check(); err != nil {
+	if err := name.Check(); err != nil || filepath.Dir(full) == full {
 		return "", fmt.Errorf("%q makes no name of an archive: give --archive NAME or --no-archive", full)
 	}
 	return name, nil

@@ -78,7 +78,8 @@ const dialAttempts = 8
 // dialTimeout bounds an attempt with one address.
 const dialTimeout = 10 * time.Second
 
-// rotation dials the addresses in turn, beginning with the one that was good last.
+// rotation dials the addresses in turn, each time beginning behind the one that was
+// dialled last: a service may be gone and its address still take connections.
 type rotation struct {
 	names []string
 	dials []stream.Dial
@@ -107,14 +108,15 @@ func (r *rotation) dial(ctx context.Context) (s io.ReadWriter, closeStream func(
 	var errs []error
 	for range r.dials {
 		attempt, cancel := context.WithTimeout(ctx, dialTimeout)
-		s, closeStream, err = r.dials[r.at](attempt)
+		at := r.at
+		r.at = (at + 1) % len(r.dials)
+		s, closeStream, err = r.dials[at](attempt)
 		cancel()
 		if err == nil {
 			r.made.Add(1)
 			return s, closeStream, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", r.names[r.at], err))
-		r.at = (r.at + 1) % len(r.dials)
+		errs = append(errs, fmt.Errorf("%s: %w", r.names[at], err))
 	}
 	return nil, nil, errors.Join(errs...)
 }

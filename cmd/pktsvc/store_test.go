@@ -1,0 +1,534 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/storetest"
+	"github.com/pktsvc/pktsvc/pkg/stream"
+	"github.com/pktsvc/pktsvc/pkg/tree"
+)
+
+// storeServer is a store that is served at an address.
+type storeServer struct {
+	backend store.Backend
+	addr    string
+	conns   atomic.Int64
+
+	mu   sync.Mutex
+	open []net.Conn
+	gone bool
+}
+
+func serveStore(t *testing.T, b store.Backend) *storeServer {
+	s := &storeServer{backend: b}
+	s.addr = listen(t, "tcp", func(nc net.Conn) {
+		s.mu.Lock()
+		gone := s.gone
+		s.open = append(s.open, nc)
+		s.mu.Unlock()
+		if gone {
+			return
+		}
+		s.conns.Add(1)
+		conn, err := stream.NewConn(nc, stream.Options{Handler: store.NewService(b, store.Options{}).Mux()})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		<-conn.Received()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		conn.Shutdown(ctx)
+	})
+	return s
+}
+
+// vanish ends all connections, and every one to come at once.
+func (s *storeServer) vanish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = true
+	for _, nc := range s.open {
+		nc.Close()
+	}
+}
+
+func newMemory() *store.Memory { return store.NewMemory(store.BLAKE3, 0) }
+
+// sourceTree is a small tree of files.
+func sourceTree(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "my.source")
+	for name, data := range map[string][]byte{
+		"empty": nil, "small": []byte("small\n"), "sub/large": storetest.Block(1, 2<<20), "sub/deep/x y": []byte("x"),
+	} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, data, 0o640)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("sub/large", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// contents are the files of a tree, with what is in them.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, _ := filepath.Rel(dir, path)
+		switch {
+		case d.IsDir():
+			all[name] = "dir"
+		case d.Type()&fs.ModeSymlink != 0:
+			all[name], err = os.Readlink(path)
+		default:
+			var data []byte
+			data, err = os.ReadFile(path)
+			all[name] = string(data)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func sameContents(t *testing.T, got, want string) {
+	t.Helper()
+	g, w := contents(t, got), contents(t, want)
+	for name := range w {
+		if g[name] != w[name] {
+			t.Errorf("%s: %d bytes %.20q, want %d", name, len(g[name]), g[name], len(w[name]))
+		}
+	}
+	if len(g) != len(w) {
+		t.Errorf("%d entries, want %d", len(g), len(w))
+	}
+}
+
+// ok runs a command that must succeed, and returns what it prints.
+func ok(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	stdout, stderr, code := execute(t, stdin, args...)
+	if code != 0 || stderr != "" {
+		t.Fatalf("%v: exit code %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+func TestStoreAddAndGet(t *testing.T) {
+	s := serveStore(t, newMemory())
+	source := sourceTree(t)
+	large := filepath.Join(source, "sub/large")
+	lines := strings.Fields(ok(t, "from stdin", "store", "add", "--addr", s.addr, source, large, "-", filepath.Join(source, "empty")))
+	if len(lines) != 4 || !strings.HasPrefix(lines[0], "dir:blake3:") || !strings.HasPrefix(lines[1], "file:list:blake3:") || lines[3] != "file:literal:" {
+		t.Fatalf("add prints %q", lines)
+	}
+	data, err := os.ReadFile(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]string{lines[1]: string(data), lines[2]: "from stdin", lines[3]: ""} {
+		if got := ok(t, "", "store", "get", "--addr", s.addr, ref); got != want {
+			t.Errorf("get %s: %d bytes, want %d", ref, len(got), len(want))
+		}
+		out := filepath.Join(t.TempDir(), "out")
+		ok(t, "", "store", "get", "--addr", s.addr, ref, "-o", out)
+		if got, err := os.ReadFile(out); err != nil || string(got) != want {
+			t.Errorf("get %s -o: %d bytes, %v", ref, len(got), err)
+		}
+	}
+	block := store.BLAKE3.Sum([]byte("from stdin")).String()
+	out := filepath.Join(t.TempDir(), "block")
+	ok(t, "", "store", "get", "--addr", s.addr, block, "-o", out)
+	if got, err := os.ReadFile(out); err != nil || string(got) != ok(t, "", "store", "get", "--addr", s.addr, block) || string(got) != "from stdin" {
+		t.Errorf("the block is %q, %v", got, err)
+	}
+
+	dest := filepath.Join(t.TempDir(), "dest")
+	var report struct {
+		Ref         string
+		Files       int
+		BlocksMoved int `json:"blocks_moved"`
+	}
+	if err := json.Unmarshal([]byte(ok(t, "", "store", "get", "--addr", s.addr, lines[0], "-o", dest, "--json")), &report); err != nil || report.Ref != lines[0] || report.Files != 4 || report.BlocksMoved == 0 {
+		t.Errorf("get --json: %+v, %v", report, err)
+	}
+	sameContents(t, dest, source)
+
+	var added struct {
+		Stored []stored
+		Moved  int `json:"blocks_moved"`
+		There  int `json:"blocks_there"`
+	}
+	if err := json.Unmarshal([]byte(ok(t, "", "store", "add", "--addr", s.addr, "--json", dest)), &added); err != nil || len(added.Stored) != 1 || added.Stored[0].Path != dest || added.There == 0 || added.Moved != 0 {
+		// The time of the directory itself is in no block.
+		t.Errorf("add --json: %+v, %v", added, err)
+	}
+}
+
+func TestStoreContains(t *testing.T) {
+	m := newMemory()
+	s := serveStore(t, m)
+	ref := strings.TrimSpace(ok(t, "", "store", "add", "--addr", s.addr, sourceTree(t)))
+	code := storetest.Put(t, m, []byte("a block")).String()
+	list, err := store.AppendRefs(nil, store.Ref{Span: 7, Code: store.BLAKE3.Sum([]byte("a block"))}, store.Ref{Span: 6, Code: store.BLAKE3.Sum([]byte("absent"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	indirect := storetest.Put(t, m, list).String()
+	absent := "file:" + store.BLAKE3.Sum([]byte("absent")).String() + "@6"
+	for _, test := range []struct {
+		args string
+		out  string
+		code int
+	}{
+		{ref, "", 0},
+		{ref + " " + code, "", 0},
+		{indirect, "", 0},
+		{"--indirect " + indirect, indirect + "\n", 1},
+		{absent + " " + code, absent + "\n", 1},
+		{"--json " + ref, `{"all":true,"missing":[]}` + "\n", 0},
+		{"--json " + absent, `{"all":false,"missing":["` + absent + `"]}` + "\n", 1},
+		{"nonsense", "", 2},
+	} {
+		stdout, stderr, exit := execute(t, "", append([]string{"store", "contains", "--addr", s.addr}, strings.Fields(test.args)...)...)
+		if exit != test.code || stdout != test.out {
+			t.Errorf("contains %s: exit code %d, %q, %s, want %d, %q", test.args, exit, stdout, stderr, test.code, test.out)
+		}
+	}
+}
+
+func TestStoreLs(t *testing.T) {
+	m := newMemory()
+	s := serveStore(t, m)
+	ref := strings.TrimSpace(ok(t, "", "store", "push", "--addr", s.addr, sourceTree(t)))
+	var codes []string
+	for code := range m.Codes(t.Context(), store.Code{}) {
+		codes = append(codes, code.String())
+	}
+	if got := strings.Fields(ok(t, "", "store", "ls", "--addr", s.addr)); !slices.Equal(got, codes) {
+		t.Errorf("ls: %d codes, want %d", len(got), len(codes))
+	}
+	if got := strings.Fields(ok(t, "", "store", "ls", "--addr", s.addr, "--start", codes[2], "--limit", "3")); !slices.Equal(got, codes[2:5]) {
+		t.Errorf("ls --start --limit: %v", got)
+	}
+	if got := ok(t, "", "store", "ls", "--addr", s.addr, ref); got != "empty\nlink\nsmall\nsub/\n" {
+		t.Errorf("ls REF: %q", got)
+	}
+	if got := ok(t, "", "store", "ls", "--addr", s.addr, "-R", ref); got != "empty\nlink\nsmall\nsub/\nsub/deep/\nsub/deep/x y\nsub/large\n" {
+		t.Errorf("ls -R REF: %q", got)
+	}
+	long := ok(t, "", "store", "ls", "--addr", s.addr, "-lR", ref)
+	for _, want := range []string{"file  rw-r-----            6 ", "link -> sub/large\n", "sub/large  file:list:blake3:"} {
+		if !strings.Contains(long, want) {
+			t.Errorf("ls -lR has no %q:\n%s", want, long)
+		}
+	}
+	var first listed
+	line, _, _ := strings.Cut(ok(t, "", "store", "ls", "--addr", s.addr, "--json", ref), "\n")
+	if err := json.Unmarshal([]byte(line), &first); err != nil || first.Name != "empty" || first.Kind != "file" || first.Mode != "640" || first.Modified == nil || first.Ref != "file:literal:" {
+		t.Errorf("ls --json: %s, %v", line, err)
+	}
+	if got := ok(t, "", "store", "ls", "--addr", s.addr, "--archive", "my_source"); !strings.HasSuffix(got, " "+ref+" my.source/\n") {
+		t.Errorf("ls --archive: %q, want %s", got, ref)
+	}
+	if got := ok(t, "", "store", "ls", "--addr", s.addr, "--archive", "my_source", "--json"); !strings.Contains(got, `"when":"2`) || !strings.Contains(got, ref) {
+		t.Errorf("ls --archive --json: %q", got)
+	}
+	// A name from a store cannot lead a terminal astray.
+	evil := tree.Reference{Directory: true, Ref: store.Ref{Type: store.RefLiteral}}
+	entry, err := store.Dirent{Name: "\x1b[2Jevil"}.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil.Ref.Literal, evil.Ref.Span = entry, uint64(len(entry))
+	if got := ok(t, "", "store", "ls", "--addr", s.addr, evil.String()); got != `"\x1b[2Jevil"`+"\n" {
+		t.Errorf("ls prints %q", got)
+	}
+}
+
+func TestStorePushAndPull(t *testing.T) {
+	s := serveStore(t, newMemory())
+	source := sourceTree(t)
+	first := strings.TrimSpace(ok(t, "", "store", "push", "--addr", s.addr, source))
+	between := time.Now()
+	if err := os.WriteFile(filepath.Join(source, "new"), []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var report pushed
+	if err := json.Unmarshal([]byte(ok(t, "", "store", "push", "--addr", s.addr, "--json", source)), &report); err != nil || report.Archive != "my_source" || !report.Recorded || report.BlocksMoved != 2 {
+		t.Errorf("push --json: %+v, %v", report, err)
+	}
+	dest := filepath.Join(t.TempDir(), "dest")
+	ok(t, "", "store", "pull", "--addr", s.addr, "--archive", "my_source", dest)
+	sameContents(t, dest, source)
+
+	old := filepath.Join(t.TempDir(), "old")
+	if got := strings.TrimSpace(ok(t, "", "store", "pull", "--addr", s.addr, "--archive", "my_source", "--at", between.Format(time.RFC3339Nano), old)); got != first {
+		t.Errorf("pull --at gets %s, want %s", got, first)
+	}
+	if err := os.Remove(filepath.Join(source, "new")); err != nil {
+		t.Fatal(err)
+	}
+	sameContents(t, old, source)
+	ok(t, "", "store", "pull", "--addr", s.addr, "--ref", first, filepath.Join(t.TempDir(), "by reference"))
+
+	ok(t, "", "store", "push", "--addr", s.addr, "--archive", "one", filepath.Join(source, "small"))
+	into := t.TempDir()
+	ok(t, "", "store", "pull", "--addr", s.addr, "--archive", "one", into)
+	if got, err := os.ReadFile(filepath.Join(into, "small")); err != nil || string(got) != "small\n" {
+		t.Errorf("a file into a directory: %q, %v", got, err)
+	}
+
+	for args, want := range map[string]string{
+		"--archive none " + dest:                                             "not in the store",
+		"--archive my_source --at 2001-01-01 " + dest:                        "nothing as old as",
+		"--ref file:" + store.BLAKE3.Sum(nil).String() + "@9 " + dest + "/x": "not in the store",
+	} {
+		if _, stderr, code := execute(t, "", append([]string{"store", "pull", "--addr", s.addr}, strings.Fields(args)...)...); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("pull %s: exit code %d, %s", args, code, stderr)
+		}
+	}
+}
+
+// withoutArchives is a backend that has none.
+type withoutArchives struct{ *store.Memory }
+
+func (withoutArchives) Archives() (store.Archives, error) { return nil, store.ErrNoArchives }
+
+func TestStoreWithoutArchives(t *testing.T) {
+	s := serveStore(t, withoutArchives{newMemory()})
+	source := sourceTree(t)
+	stdout, stderr, code := execute(t, "", "store", "push", "--addr", s.addr, source)
+	if code != 0 || !strings.HasPrefix(stdout, "dir:") || !strings.Contains(stderr, "keep the reference") {
+		t.Errorf("push: exit code %d, %s, %s", code, stdout, stderr)
+	}
+	stdout, _, code = execute(t, "", "store", "push", "--addr", s.addr, "--archive", "a", source)
+	if code != 1 || !strings.HasPrefix(stdout, "dir:") {
+		t.Errorf("push --archive: exit code %d, %s", code, stdout)
+	}
+	if got := ok(t, "", "store", "push", "--addr", s.addr, "--no-archive", source); got != stdout {
+		t.Errorf("push --no-archive: %s, want %s", got, stdout)
+	}
+}
+
+func TestStoreToStore(t *testing.T) {
+	a, b, c := newMemory(), newMemory(), newMemory()
+	for n := range 5000 {
+		storetest.Put(t, a, storetest.Block(n, 50))
+	}
+	from, to, third := serveStore(t, a), serveStore(t, b), serveStore(t, c)
+	if got := ok(t, "", "store", "push", "--addr", to.addr, from.addr); got != "5000 blocks copied, 250 kB\n" {
+		t.Errorf("push: %s", got)
+	}
+	if got := ok(t, "", "store", "push", "--addr", to.addr, from.addr); got != "0 blocks copied, 0 B\n" {
+		t.Errorf("push again: %s", got)
+	}
+	var counts tree.Counts
+	if err := json.Unmarshal([]byte(ok(t, "", "store", "pull", "--json", "--addr", to.addr, third.addr)), &counts); err != nil || counts.BlocksMoved != 5000 {
+		t.Errorf("pull: %+v, %v", counts, err)
+	}
+	if got := ok(t, "", "store", "stats", "--addr", third.addr); got != "5000 blocks\n" {
+		t.Errorf("stats: %s", got)
+	}
+	if got := ok(t, "", "store", "stats", "--addr", third.addr, "--json"); got != `{"blocks":5000,"hash":"blake3"}`+"\n" {
+		t.Errorf("stats --json: %s", got)
+	}
+}
+
+// dying is a backend whose server vanishes after some Puts.
+type dying struct {
+	*store.Memory
+	left atomic.Int64
+	die  func()
+}
+
+func (d *dying) Put(ctx context.Context, code store.Code, data []byte) (bool, error) {
+	if d.left.Add(-1) == 0 {
+		d.die()
+	}
+	return d.Memory.Put(ctx, code, data)
+}
+
+// One of two servers vanishes in the middle of a push: it ends with all blocks at the
+// other, whether they have the same blocks or not.
+func TestStorePushLosesAServer(t *testing.T) {
+	for _, shared := range []bool{true, false} {
+		first := &dying{Memory: newMemory()}
+		first.left.Store(20)
+		one := serveStore(t, first)
+		first.die = one.vanish
+		second := first.Memory
+		if !shared {
+			second = newMemory()
+		}
+		two := serveStore(t, second)
+		source := filepath.Join(t.TempDir(), "source")
+		for n := range 100 {
+			name := filepath.Join(source, strings.Repeat("d", 1+n%5), string(rune('a'+n%26))+strings.Repeat("x", n))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, storetest.Block(n, 3000), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ref := strings.TrimSpace(ok(t, "", "store", "push", "--addr", one.addr, "--addr", two.addr, source))
+		if one.conns.Load() != 1 || two.conns.Load() != 1 {
+			t.Errorf("shared %v: %d and %d connections", shared, one.conns.Load(), two.conns.Load())
+		}
+		ok(t, "", "store", "contains", "--addr", two.addr, ref)
+		dest := t.TempDir()
+		ok(t, "", "store", "pull", "--addr", one.addr, "--addr", two.addr, "--archive", "source", dest)
+		sameContents(t, dest, source)
+	}
+}
+
+// stalling is a backend that tells when it is asked for, and answers when it is
+// released.
+type stalling struct {
+	*store.Memory
+	asked   chan struct{}
+	release chan struct{}
+	once    sync.Once
+}
+
+func (s *stalling) Has(ctx context.Context, code store.Code) (bool, error) {
+	s.once.Do(func() { close(s.asked) })
+	select {
+	case <-s.release:
+	case <-ctx.Done():
+	}
+	return false, context.Cause(ctx)
+}
+
+func TestStoreInterrupted(t *testing.T) {
+	b := &stalling{Memory: newMemory(), asked: make(chan struct{}), release: make(chan struct{})}
+	s := serveStore(t, b)
+	t.Cleanup(func() { close(b.release) })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		<-b.asked
+		cancel() // as a signal does
+	}()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, []string{"store", "push", "--addr", s.addr, sourceTree(t)}, strings.NewReader(""), &stdout, &stderr)
+	if code != 1 || !strings.Contains(stderr.String(), "interrupted; the same command goes on") || stdout.Len() > 0 {
+		t.Errorf("exit code %d, %s%s", code, &stdout, &stderr)
+	}
+}
+
+func TestStoreErrors(t *testing.T) {
+	s := serveStore(t, newMemory())
+	full := serveStore(t, store.NewMemory(store.BLAKE3, 10))
+	stalled := &stalling{Memory: newMemory(), asked: make(chan struct{}), release: make(chan struct{})}
+	slow := serveStore(t, stalled)
+	t.Cleanup(func() { close(stalled.release) })
+	source := sourceTree(t)
+	code := store.BLAKE3.Sum(nil).String()
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"add", source}, 2, `required flag(s) "addr" not set`},
+		{[]string{"add", "--addr", s.addr}, 2, "requires at least 1 arg"},
+		{[]string{"add", "--addr", "http://x:1", source}, 2, "unknown scheme"},
+		{[]string{"add", "--addr", s.addr, "--hash", "md5", source}, 2, "unknown hash class"},
+		{[]string{"add", "--addr", s.addr, "--timeout", "0s", source}, 2, "--timeout is 0s"},
+		{[]string{"add", "--addr", s.addr, "--tls-ca", "x", source}, 2, "are for tls:// addresses"},
+		{[]string{"add", "--addr", s.addr, source + "/none"}, 1, "no such file"},
+		{[]string{"add", "--addr", closedPort(t), source}, 3, "no connection to tcp://"},
+		{[]string{"add", "--addr", full.addr, source}, 1, "rejected by the peer"},
+		{[]string{"add", "--addr", slow.addr, "--timeout", "50ms", source}, 4, "not answered in time"},
+		{[]string{"get", "--addr", s.addr, "x"}, 2, "neither a reference"},
+		{[]string{"get", "--addr", s.addr, "dir:literal:"}, 2, "give -o DIR"},
+		{[]string{"get", "--addr", s.addr, "--json", "file:literal:"}, 2, "--json needs -o"},
+		{[]string{"get", "--addr", s.addr, code}, 1, "not in the store"},
+		{[]string{"ls", "--addr", s.addr, "file:literal:"}, 2, "is no directory"},
+		{[]string{"ls", "--addr", s.addr, "--archive", "a.b"}, 2, "may not contain"},
+		{[]string{"ls", "--addr", s.addr, "--start", "x"}, 2, "is no hash code"},
+		{[]string{"ls", "--addr", s.addr, "--start", code, "dir:literal:"}, 2, "without REF"},
+		{[]string{"push", "--addr", s.addr, "--archive", "a/b", source}, 2, "may not contain"},
+		{[]string{"push", "--addr", s.addr, "--archive", "a", s.addr}, 2, "are for directories and files"},
+		{[]string{"push", "--addr", s.addr, "tcp://nowhere"}, 2, "want HOST:PORT"},
+		{[]string{"push", "--addr", s.addr, "/"}, 2, "give --archive NAME or --no-archive"},
+		{[]string{"push", "--addr", s.addr, closedPort(t)}, 3, "no connection"},
+		{[]string{"pull", "--addr", s.addr, "dest"}, 2, "give --archive NAME or --ref REF"},
+		{[]string{"pull", "--addr", s.addr, "--archive", "a", "--at", "noon", "dest"}, 2, "want a time such as"},
+		{[]string{"pull", "--addr", s.addr, "--archive", "a", "--ref", "b", "dest"}, 2, "none of the others can be"},
+		{[]string{"stats", "--addr", s.addr, "--hash", "sha1"}, 1, "perhaps its hash is not that of --hash"},
+	} {
+		stdout, stderr, code := execute(t, "", append([]string{"store"}, test.args...)...)
+		if code != test.code || !strings.Contains(stderr, test.want) || stdout != "" {
+			t.Errorf("%v: exit code %d, %s%s, want %d, %s", test.args, code, stdout, stderr, test.code, test.want)
+		}
+	}
+}
+
+// What could not be stored is named, and is an error unless it is of a kind that no
+// store keeps.
+func TestStoreNamesWhatIsLeftOut(t *testing.T) {
+	s := serveStore(t, newMemory())
+	source := sourceTree(t)
+	if err := os.WriteFile(filepath.Join(source, "bad \xff name"), nil, 0o600); err != nil {
+		t.Skip("this system has no such names")
+	}
+	stdout, stderr, code := execute(t, "", "store", "add", "--addr", s.addr, source)
+	if code != 1 || !strings.HasPrefix(stdout, "dir:") || !strings.Contains(stderr, `"bad \xff name"`) || !strings.Contains(stderr, "not complete") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+func TestStoreProgress(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 1234: "1.23 kB", 999_499: "999 kB", 999_500: "1 MB", 32 << 20: "33.6 MB", 1 << 63: "9.22 EB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d bytes are %s, want %s", n, got, want)
+		}
+	}
+	got := describe(tree.Counts{Files: 3, Bytes: 2000, BlocksMoved: 1, BytesMoved: 500, BlocksThere: 7}, tree.Counts{Bytes: 1000})
+	if want := "3 files, 2 kB at 5 kB/s; 1 blocks moved, 500 B at 2.5 kB/s; 7 blocks were there"; got != want {
+		t.Errorf("progress is %q, want %q", got, want)
+	}
+	var screen bytes.Buffer
+	failed := errors.New("failed")
+	transfer := newTransfer(newStoreCommand(), false)
+	if err := transfer.watchOn(&screen, func() error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("watched: %v", err)
+	}
+}
+
+func TestMoment(t *testing.T) {
+	for text, want := range map[string]string{
+		"2026-01-31T12:00:00Z": "2026-01-31T12:00:00Z", "1700000000.5": "2023-11-14T22:13:20.5Z",
+	} {
+		var m moment
+		if err := m.Set(text); err != nil || m.UTC().Format(time.RFC3339Nano) != want {
+			t.Errorf("%s is %v, %v, want %s", text, &m, err, want)
+		}
+	}
+	var day moment
+	if err := day.Set("2026-01-31"); err != nil || day.Day() != 31 || day.Hour() != 23 {
+		t.Errorf("a day is %v, %v", &day, err)
+	}
+}
