@@ -17,8 +17,8 @@
 // HashOfHashCodes without a start. With a start or in reverse order their flags are
 // others (1 reverse, 2 after, 4 start): these are refused on both sides, so its
 // hashcodes_from works only for an empty store. It knows neither Length nor
-// ContainsIndirect nor blake3, cannot send an archive's entry for a link, and reports
-// an empty archive as an entry of nothing. Its server loses a request that comes while
+// ContainsIndirect nor blake3. It appends files and directories to archives and reads
+// the last entry; it fails to encode a link, and to read a list. Its server loses a request that comes while
 // it starts, and never answers a Get of a block that came in several reads, from about
 // 200 kB. With the cs.packetstream of 2024 it does not start: the class PacketField
 // that it imports from cs.binary is gone.

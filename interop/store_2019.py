@@ -17,6 +17,9 @@ for name in collections.abc.__all__:
     if not hasattr(collections, name):
         setattr(collections, name, getattr(collections.abc, name))
 
+from cs.vt import defaults
+from cs.vt.block import Block
+from cs.vt.dir import Dir, FileDirent
 from cs.vt.hash import HASHCLASS_BY_NAME
 from cs.vt.store import MappingStore
 from cs.vt.stream import StoreError, StreamStore
@@ -89,6 +92,11 @@ def check(remote, hash_class):
 
     archive = remote.get_Archive("an archive")
     assert archive.last.when is None and list(archive) == []
+    defaults.S = remote  # where blocks and directories are kept
+    for i, entry in enumerate([FileDirent("file", Block(data=b"data of the file")), Dir("directory")]):
+        archive.update(entry, when=1700000000.5 + i)
+        last = archive.last
+        assert last.when == 1700000000.5 + i and str(last.dirent) == str(entry), last.dirent
     assert remote.get(hashes[1]) == b"hello"  # the connection goes on
 
 
