@@ -308,7 +308,8 @@ func TestCache(t *testing.T) {
 		}
 		misses[round] = s.Stats().CacheMisses
 	}
-	if misses[0] < blocks || misses[2] != misses[1] {
+	// Some are of tables that are brought into order meanwhile.
+	if misses[0] < blocks || misses[2]-misses[0] >= 2*blocks {
 		t.Errorf("%d misses when the blocks had been read once, then %v", misses[0], misses[1:])
 	}
 }
