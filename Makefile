@@ -99,6 +99,11 @@ bench-engines: ## storage engines side by side as the hash store's backend (3 mi
 	bench/bin/engines -rounds $(ROUNDS) -out bench/bin/engines.jsonl
 	bench/bin/engines -report bench/bin/engines.jsonl -into docs/STORE.md
 
+.PHONY: bench-stores
+bench-stores: ## the hash store beside its backend, plain files and Redis (2 min), and the table in docs/STORE.md
+	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/stores ./stores
+	bench/bin/stores -rounds $(ROUNDS) -callers 256 -into docs/STORE.md
+
 .PHONY: dashboards
 dashboards: ## generate the Grafana dashboards and check them (needs Node)
 	cd dashboards/source && npm ci --no-audit --no-fund && npm run build && npm run check

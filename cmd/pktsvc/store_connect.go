@@ -72,8 +72,8 @@ func (t *storeTarget) at(addr address) *storeTarget {
 }
 
 // dialAttempts is how often all addresses are tried, with pauses that become longer:
-// half a minute in all, so that a service can be started again meanwhile.
-const dialAttempts = 8
+// some 20 s in all, so that a service can be started again meanwhile.
+const dialAttempts = 10
 
 // dialTimeout bounds an attempt with one address.
 const dialTimeout = 10 * time.Second
