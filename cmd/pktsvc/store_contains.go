@@ -24,8 +24,9 @@ With --json there is one object: all (true or false), missing (what is not there
 
 Exit codes: 0 all are there, 1 not all; 2 wrong usage, 3 no connection or connection
 lost, 4 no answer within --timeout.`,
-		Example: `  pktsvc store contains --addr tcp://127.0.0.1:7450 dir:blake3:HEX@300 blake3:HEX`,
-		Args:    cobra.MinimumNArgs(1),
+		Example:           `  pktsvc store contains --addr tcp://127.0.0.1:7450 dir:blake3:HEX@300 blake3:HEX`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				if _, _, err := parseStored(arg); err != nil {

@@ -34,7 +34,8 @@ Exit codes: 0 all is there, 1 missing, malformed or in the way; 2 wrong usage, 3
 connection or connection lost, 4 no answer within --timeout.`,
 		Example: `  pktsvc store get --addr tcp://127.0.0.1:7450 file:blake3:HEX@5 > file
   pktsvc store get --addr tcp://127.0.0.1:7450 dir:blake3:HEX@300 -o restored`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ref, code, err := parseStored(args[0])
 			if err != nil {

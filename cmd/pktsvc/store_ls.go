@@ -45,8 +45,9 @@ or connection lost, 4 no answer within --timeout.`,
 		Example: `  pktsvc store ls --addr tcp://127.0.0.1:7450 --limit 10
   pktsvc store ls --addr tcp://127.0.0.1:7450 -lR dir:blake3:HEX@300
   pktsvc store ls --addr tcp://127.0.0.1:7450 --archive home`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd, firstOr(args, "")) },
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, args []string) error { return l.run(cmd, firstOr(args, "")) },
 	}
 	flags := l.target.flags(cmd)
 	flags.StringVar(&l.start, "start", "", "hash code to begin with, whether it is there or not")

@@ -20,7 +20,8 @@ hash, which is what --hash says.
 
 Exit codes: 0 answered, 1 refused, 2 wrong usage, 3 no connection or connection lost,
 4 no answer within --timeout.`,
-		Args: cobra.NoArgs,
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()

@@ -233,7 +233,7 @@ func tell(t testing.TB, dir string) map[string]string {
 			text += fmt.Sprintf(" %d %v", len(data), store.BLAKE3.Sum(data))
 			fallthrough
 		default:
-			text += fmt.Sprint(" ", info.ModTime().UnixMilli())
+			text += fmt.Sprint(" ", info.ModTime().UnixMicro())
 		}
 		name, err := filepath.Rel(dir, path)
 		all[name] = text

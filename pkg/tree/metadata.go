@@ -15,7 +15,7 @@ import (
 
 // Metadata is what an entry's text of metadata says, as far as it is known here.
 type Metadata struct {
-	Modified time.Time   // zero: not said. As precise as a float of seconds
+	Modified time.Time   // zero: not said. Of microseconds the whole ones
 	Mode     fs.FileMode // permissions alone; with HasMode
 	HasMode  bool
 	Target   string // of a symbolic link
@@ -35,7 +35,9 @@ const modifiedLimit = 9.2e9
 func (m Metadata) String() string {
 	var t metadataText
 	if !m.Modified.IsZero() {
-		seconds := store.UnixSeconds(m.Modified)
+		// A float of seconds tells microseconds apart, but no less: the time of a copy
+		// would be another one.
+		seconds := store.UnixSeconds(m.Modified.Truncate(time.Microsecond))
 		t.Modified = &seconds
 	}
 	if m.HasMode {
@@ -80,7 +82,7 @@ func ParseMetadata(text string) (Metadata, error) {
 		if v := *t.Modified; math.IsNaN(v) || math.Abs(v) > modifiedLimit {
 			return Metadata{}, fmt.Errorf("metadata %.80q: %v is no time that a file can have", text, v)
 		}
-		m.Modified = store.Entry{When: *t.Modified}.Time()
+		m.Modified = time.UnixMicro(int64(math.Round(*t.Modified * 1e6)))
 	}
 	if t.Mode != "" {
 		v, err := strconv.ParseUint(t.Mode, 8, 32)

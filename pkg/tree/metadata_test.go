@@ -43,6 +43,19 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// The time of a copy is stored as that of what it is a copy of.
+func TestTimesAreStable(t *testing.T) {
+	at := time.Unix(1_795_716_547, 268_999_999)
+	for range 10_000 {
+		at = at.Add(1_234_567_891 * time.Nanosecond)
+		text := Metadata{Modified: at}.String()
+		m, err := ParseMetadata(text)
+		if err != nil || !m.Modified.Equal(at.Truncate(time.Microsecond)) || m.String() != text {
+			t.Fatalf("%v is %s, which reads as %v and is then %s, %v", at, text, m.Modified, m, err)
+		}
+	}
+}
+
 func FuzzMetadata(f *testing.F) {
 	f.Add(`{"a":"o:rw-x","m":1700000000.5,"mode":"755","pathref":"/x"}`)
 	f.Add("a:o:rw-x;m:1002.25")

@@ -3,7 +3,8 @@ package tree
 import "sync/atomic"
 
 // Progress counts what has been done so far. It may be read while it is written, and
-// be shared by several operations. The zero value is ready.
+// be shared by several operations. What is done again, since a connection was lost, is
+// counted again. The zero value is ready.
 type Progress struct {
 	files, directories, links         atomic.Uint64
 	bytes                             atomic.Uint64

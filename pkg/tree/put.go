@@ -86,6 +86,7 @@ func PutReader(ctx context.Context, to Store, r io.Reader, options Options) (sto
 		return root, err
 	}
 	// It cannot be read once more.
+	options.Progress = nil // what is looked for once more is counted once
 	if err := Check(ctx, to, root, options); err != nil {
 		return root, fmt.Errorf("the connection was lost, and not all is there: store it again: %w", err)
 	}
@@ -102,7 +103,9 @@ func putAll(ctx context.Context, to Store, o *Options, put func(*sender, *Option
 		}
 		// Looking is cheaper than reading everything anew.
 		epoch = o.Epoch()
-		err = Check(ctx, to, root, *o)
+		looking := *o
+		looking.Progress = nil // what is looked for once more is counted once
+		err = Check(ctx, to, root, looking)
 		if err == nil {
 			err = flush(ctx, to)
 		}
