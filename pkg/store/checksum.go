@@ -3,7 +3,7 @@ package store
 import "hash"
 
 // checksum makes the hash of a [Checksum]: of the hash of all hashes, without
-// their classes, one after another (StreamStore specification, section 5).
+// their classes, one after another (docs/STORE-PROTOCOL.md, section 5).
 type checksum struct {
 	class Class
 	sum   hash.Hash

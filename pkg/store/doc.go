@@ -15,7 +15,7 @@
 //	9     Length            how many blocks there are
 //	10    ContainsIndirect  is a tree of blocks there as a whole?
 //
-// The package is also an example of how a service is written. Read it in this
+// Their form is in docs/STORE-PROTOCOL.md. The package is also an example of how a service is written. Read it in this
 // order:
 //
 //   - hash.go and element.go: the values that travel, and their bytes

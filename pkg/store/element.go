@@ -124,7 +124,7 @@ func (e *elements) float(what string) float64 {
 }
 
 // appendFloat writes the shortest decimal digits that read back as v, in the
-// form that Python's repr gives (StreamStore specification, section 2).
+// form that Python's repr gives (docs/STORE-PROTOCOL.md, section 2).
 func appendFloat(dst []byte, v float64) []byte {
 	format := byte('f')
 	if size := math.Abs(v); size != 0 && (size < 1e-4 || size >= 1e16) {

@@ -31,7 +31,7 @@ const (
 )
 
 // Dirent is a directory entry: a file, a directory or a link, with its name
-// (StreamStore specification, section 4). What its metadata mean is up to the
+// (docs/STORE-PROTOCOL.md, section 4). What its metadata mean is up to the
 // clients.
 type Dirent struct {
 	Type     DirentType

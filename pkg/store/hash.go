@@ -151,8 +151,8 @@ func (c Code) Compare(other Code) int {
 	return bytes.Compare(c.hash[:], other.hash[:])
 }
 
-// AppendBinary appends the number of the class and the hash (StreamStore
-// specification, section 2).
+// AppendBinary appends the number of the class and the hash (docs/STORE-PROTOCOL.md,
+// section 2).
 func (c Code) AppendBinary(dst []byte) ([]byte, error) {
 	dst = stream.AppendUint(dst, uint64(c.class))
 	return append(dst, c.hash[:c.class.Size()]...), nil

@@ -30,7 +30,7 @@ const (
 const maxParts = 8
 
 // Ref is a reference to data: what a file or a directory consists of, and what
-// an indirect block is a list of (StreamStore specification, section 4).
+// an indirect block is a list of (docs/STORE-PROTOCOL.md, section 4).
 type Ref struct {
 	// Indirect: the block is a list of references, which together stand for
 	// the data.

@@ -10,7 +10,7 @@
 // versions of it have most chunks in common. It is a reference to its one chunk, or
 // to a block with a list of references, in as many levels as it takes (list.go). A
 // directory is a list of entries, sorted by name, that is kept like a file. The form
-// of references and entries is that of the StreamStore specification, section 4.
+// of references and entries is that of the docs/STORE-PROTOCOL.md, section 4.
 //
 // All four can be killed at any time and run again: what has been moved is found and
 // not moved again. All hold a bounded number of bytes (window.go), and what comes
