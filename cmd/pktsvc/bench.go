@@ -12,6 +12,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/diag"
 	"github.com/pktsvc/pktsvc/pkg/load"
+	"github.com/pktsvc/pktsvc/pkg/store"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -20,6 +21,9 @@ type benchmark struct {
 	target
 	plan         load.Plan
 	typ, channel uint64
+	service      string
+	class        store.Class
+	blocks       uint64
 	size         int
 	data         string
 	fixed        bool // data was given
@@ -43,7 +47,11 @@ request, and so is 7, which calls back; 1 with the payload backwards and flags
 0x11; 3 with the length in the flags; 4 with its text; 5 with an empty answer (it
 is asked for 0 ms, unless --data says more); 6 with the SHA-256. Type 2 is
 rejected, which is an error like any rejection. Of other types any ok answer is
-right, and of all with --verify=false, for services that are not diag.
+right, and of all with --verify=false, for other services.
+
+With --service store there are blocks of --size bytes instead, --blocks different ones:
+type 0 adds them, and the answer is compared with their hash; 1 gets, and 2 looks for, what
+was added by an earlier run with the same --size.
 
 The report has ops (right answers), ops_per_s, errors, the latencies p50_us,
 p90_us, p99_us, p999_us, and bytes: payloads of requests and answers. With --json
@@ -53,7 +61,9 @@ the rate found all callers waiting. SIGINT ends it early, with a report so far.
 Exit codes: 0 all answers were right, 1 there were errors, 2 wrong usage, 3 no
 connection, or all were lost.`,
 		Example: `  pktsvc bench --addr tcp://127.0.0.1:7450 --concurrency 64 --duration 3s
-  pktsvc bench --addr tcp://127.0.0.1:7450 --conns 10 --rate 5000 --duration 1m --json`,
+  pktsvc bench --addr tcp://127.0.0.1:7450 --conns 10 --rate 5000 --duration 1m --json
+  pktsvc bench --addr tcp://127.0.0.1:7450 --service store --type 0 --size 65536 --requests 5000
+  pktsvc bench --addr tcp://127.0.0.1:7450 --service store --type 1 --size 65536 --requests 5000`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
@@ -65,6 +75,9 @@ connection, or all were lost.`,
 	flags.StringVar(&b.data, "data", "", "the payload as text, the same for every request")
 	flags.Uint64Var(&b.typ, "type", diag.TypeEcho, "request type")
 	flags.Uint64Var(&b.channel, "channel", 0, "channel; the service must have it")
+	flags.StringVar(&b.service, "service", "diag", "what is asked, by which answers are verified: diag or store")
+	flags.TextVar(&b.class, "hash", store.DefaultClass, "hash class of the store")
+	flags.Uint64Var(&b.blocks, "blocks", 1<<20, "blocks of the store that differ; after the last comes the first again")
 	flags.DurationVar(&b.plan.Duration, "duration", 3*time.Second, "how long requests are begun")
 	flags.Uint64Var(&b.plan.Requests, "requests", 0, "how many requests, instead of --duration")
 	flags.Float64Var(&b.plan.Rate, "rate", 0, "requests per second on all connections together (default as many as go)")
@@ -93,6 +106,12 @@ connection, or all were lost.`,
 func (b *benchmark) run(cmd *cobra.Command) error {
 	if b.size < 0 || b.size > maxPacketSize || len(b.data) > maxPacketSize {
 		return exitError{exitUsage, fmt.Errorf("--size is %d, want from 0 to %d", b.size, maxPacketSize)}
+	}
+	if b.service != "diag" && b.service != "store" {
+		return exitError{exitUsage, fmt.Errorf("--service is %q, want diag or store", b.service)}
+	}
+	if b.service == "store" && b.fixed {
+		return exitError{exitUsage, fmt.Errorf("--data is for --service diag; blocks are made of their number")}
 	}
 	p := stream.Packet{Type: b.typ}
 	if _, err := p.AppendBinary(nil); err != nil {
@@ -145,19 +164,35 @@ func (b *benchmark) run(cmd *cobra.Command) error {
 }
 
 func (b *benchmark) exchange(caller int) load.Exchange {
-	probe := diag.NewProbe(b.typ, b.size, uint64(caller))
-	if b.fixed {
+	var probe load.Exchange
+	switch {
+	case b.service == "store":
+		probe = store.NewProbe(b.class, b.typ, b.size, b.blocks)
+	case b.fixed:
 		probe = diag.NewFixedProbe(b.typ, []byte(b.data))
+	default:
+		probe = diag.NewProbe(b.typ, b.size, uint64(caller))
 	}
-	probe.Channel = b.channel
 	if !b.verify {
-		return unverified{probe}
+		probe = unverified{probe}
 	}
-	return probe
+	return onChannel{probe, b.channel}
+}
+
+// onChannel asks on a channel.
+type onChannel struct {
+	load.Exchange
+	channel uint64
+}
+
+func (o onChannel) Request(n uint64) stream.Request {
+	req := o.Exchange.Request(n)
+	req.Channel = o.channel
+	return req
 }
 
 // unverified takes any ok answer as right.
-type unverified struct{ *diag.Probe }
+type unverified struct{ load.Exchange }
 
 func (unverified) Verify(stream.Response) error { return nil }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/diag"
 	"github.com/pktsvc/pktsvc/pkg/load"
+	"github.com/pktsvc/pktsvc/pkg/store"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -18,6 +19,7 @@ var benchKeys = []string{"ops", "ops_per_s", "errors", "p50_us", "p90_us", "p99_
 
 func TestBench(t *testing.T) {
 	tcp, unix := service(t, "tcp"), service(t, "unix")
+	blocks := serveStore(t, store.NewMemory(store.SHA256, 0)).addr
 	tests := []struct {
 		args   string
 		ops    int
@@ -36,6 +38,12 @@ func TestBench(t *testing.T) {
 		{args: "--requests 50 --type 5 --data 1 --addr " + tcp, ops: 50, bytes: "50"},
 		{args: "--requests 50 --type 6 --addr " + tcp, ops: 50},
 		{args: "--requests 50 --type 7 --addr " + tcp, ops: 50},
+		{args: "--requests 50 --type 7 --channel 9 --addr " + tcp, ops: 50},
+		{args: "--requests 50 --channel 8 --addr " + tcp, errors: 50, code: 1, stderr: "50 errors"},
+		{args: "--service store --hash sha256 --type 1 --requests 5 --addr " + blocks, errors: 5, code: 1, stderr: "5 errors"},
+		{args: "--service store --hash sha256 --type 0 --requests 50 --blocks 20 --size 1000 --addr " + blocks, ops: 50, bytes: "51800"},
+		{args: "--service store --hash sha256 --type 1 --requests 20 --size 1000 --addr " + blocks, ops: 20, bytes: "20660"},
+		{args: "--service store --hash sha256 --type 2 --requests 20 --size 1000 --addr " + blocks, ops: 20},
 		{args: "--requests 50 --rate 1000 --addr " + tcp, ops: 50},
 		{args: "--requests 50 --type 2 --addr " + tcp, errors: 50, code: 1, stderr: "50 errors"},
 		{args: "--requests 4 --concurrency 2 --type 5 --data 60000 --timeout 50ms --addr " + tcp, errors: 4, code: 1},

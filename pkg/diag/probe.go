@@ -15,8 +15,6 @@ import (
 // answer is not taken for another's. It allocates nothing for each request. It
 // is not safe for concurrent use; every caller has its own.
 type Probe struct {
-	Channel uint64 // that it asks on; may be changed between requests
-
 	req   stream.Request
 	want  []byte // scratch, for types whose answer is computed
 	fixed bool   // the payload stays as it is
@@ -53,7 +51,7 @@ func NewFixedProbe(typ uint64, payload []byte) *Probe {
 // Request returns the request number n. Its payload is the probe's, and valid
 // until the next.
 func (p *Probe) Request(n uint64) stream.Request {
-	p.req.Flags, p.req.Channel = n&probeFlags, p.Channel
+	p.req.Flags = n & probeFlags
 	if !p.fixed {
 		var stamp [stampBytes]byte
 		binary.LittleEndian.PutUint64(stamp[:], n)
