@@ -48,7 +48,8 @@ var faults = []fault{
 		}},
 	{"paused", []string{"PktsvcReadersPaused"},
 		func(t *testing.T) ([]string, func()) {
-			s := serve(t, program{}, "--limits-max-handlers", "1", "--limits-max-queued", "2")
+			// Peers that are told how many requests are taken would not send more.
+			s := serve(t, program{}, "--limits-max-handlers", "1", "--limits-max-queued", "2", "--limits-without", "credit")
 			return []string{s.admin}, func() {
 				s.bench(t, nil, "--conns", "5", "--concurrency", "10", "--type", "5", "--data", "1000", "--timeout", "30m")
 			}
