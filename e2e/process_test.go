@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -88,9 +89,20 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// tail is the last lines of the log.
+// tail is the last lines of the log. It may be a device that can be read without an
+// end, or a file that is longer than memory.
 func (p *process) tail(lines int) string {
-	text, err := os.ReadFile(p.log)
+	const most = 64 << 10
+	f, err := os.Open(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return fmt.Sprintf("(it is not in a file: %s, %v)", p.log, err)
+	}
+	text, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-most), most))
 	if err != nil {
 		return err.Error()
 	}
