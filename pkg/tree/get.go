@@ -14,7 +14,7 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/store"
 )
 
-// maxFiles is how many files are written at a time.
+// maxFiles is how many files are written, or looked for by their lists, at a time.
 const maxFiles = 64
 
 // Get writes the file or the directory that an entry stands for to a path. What the
