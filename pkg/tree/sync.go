@@ -37,7 +37,7 @@ func Sync(ctx context.Context, from, to Store, options Options) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %d times", ErrUnstable, rounds)
+	return unstable()
 }
 
 // syncer compares, in one goroutine, and copies, each block in one of its own.
