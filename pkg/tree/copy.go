@@ -54,10 +54,10 @@ type arriving struct {
 	leave func()
 }
 
-func (c *copier) fetch(ctx context.Context, p piece) error {
+func (c *copier) fetch(ctx context.Context, p piece) (err error) {
 	a := &arriving{piece: p, done: make(chan struct{}), leave: func() {}}
-	if p.ref.Type == store.RefBlock {
-		var err error
+	switch p.ref.Type {
+	case store.RefBlock:
 		if a.leave, err = c.window.enter(ctx, max(int(p.ref.Span), leastCharge)); err != nil { //nolint:gosec // at most Limits.Block
 			return err
 		}
@@ -68,7 +68,12 @@ func (c *copier) fetch(ctx context.Context, p piece) error {
 			}
 			return err
 		})
-	} else {
+	case store.RefLiteral: // all of it is held, however little is wanted
+		if a.leave, err = c.window.enter(ctx, len(p.ref.Literal)); err != nil {
+			return err
+		}
+		fallthrough
+	default:
 		close(a.done)
 	}
 	select {
