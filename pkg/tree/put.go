@@ -140,7 +140,7 @@ func putOnce(ctx context.Context, to Store, o *Options, put func(*sender, *Optio
 		if root, err = put(s, o); err != nil {
 			return err
 		}
-		return s.wait(root.done)
+		return s.wait(root.done, &root.err)
 	})
 	if err := s.group.Wait(); err != nil {
 		return store.Dirent{}, err
