@@ -51,10 +51,9 @@ func (m *onlyMap) Get(_ context.Context, code store.Code) ([]byte, error) {
 	return m.blocks[code], nil
 }
 
-// Behind a block that cannot be got nothing is written, whoever learns of it first.
-func TestCopyStopsAtAFailure(t *testing.T) {
-	var data []byte
-	m := &onlyMap{blocks: make(map[store.Code][]byte)}
+// broken returns a store that cannot give one block of a file, the file, and its data.
+func broken(t *testing.T, at int) (m *onlyMap, file store.Dirent, data []byte) {
+	m = &onlyMap{blocks: make(map[store.Code][]byte)}
 	var refs []store.Ref
 	for n := range 20 {
 		block := []byte(fmt.Sprintf("%04d", n))
@@ -63,19 +62,31 @@ func TestCopyStopsAtAFailure(t *testing.T) {
 		data = append(data, block...)
 		refs = append(refs, store.Ref{Span: 4, Code: code})
 	}
-	m.refused = func(code store.Code) bool { return code == refs[3].Code }
+	m.refused = func(code store.Code) bool { return code == refs[at].Code }
 	list, err := store.AppendRefs(nil, refs...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := store.BLAKE3.Sum(list)
 	m.blocks[root] = list
-	file := fileOf("file", store.Ref{Indirect: true, Span: uint64(len(data)), Code: root})
-	rounds := 20_000 // until the race is met
+	return m, fileOf("file", store.Ref{Indirect: true, Span: uint64(len(data)), Code: root}), data
+}
+
+// often calls f until a race has been met, if there is one.
+func often(f func()) {
+	rounds := 20_000
 	if raceDetector {
 		rounds = 2_000
 	}
 	for range rounds {
+		f()
+	}
+}
+
+// Behind a block that cannot be got nothing is written, whoever learns of it first.
+func TestCopyStopsAtAFailure(t *testing.T) {
+	m, file, data := broken(t, 3)
+	often(func() {
 		var out bytes.Buffer
 		if err := Copy(t.Context(), m, file, &out, Options{}); !errors.Is(err, errNoRoom) {
 			t.Fatal(err)
@@ -83,7 +94,21 @@ func TestCopyStopsAtAFailure(t *testing.T) {
 		if !bytes.HasPrefix(data, out.Bytes()) {
 			t.Fatalf("%q was written", &out)
 		}
-	}
+	})
+}
+
+// A file without one of its blocks does not get its name.
+func TestGetStopsAtAFailure(t *testing.T) {
+	m, file, _ := broken(t, 19)
+	dest := filepath.Join(t.TempDir(), "file")
+	often(func() {
+		if err := Get(t.Context(), m, file, dest, Options{}); !errors.Is(err, errNoRoom) {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(dest); err == nil {
+			t.Fatal("the file is there")
+		}
+	})
 }
 
 // A directory is not sent when a file in it could not be.

@@ -57,7 +57,7 @@ func Get(ctx context.Context, from Store, root store.Dirent, to string, options 
 }
 
 // getter writes a tree. One goroutine walks it; each file is written by one of its
-// own, and each block fetched by one of its own.
+// own, and each block fetched by one of its own, for which the file waits.
 type getter struct {
 	options *Options
 	reader  *reader
