@@ -71,14 +71,13 @@ func storeError(ctx context.Context, err error) error {
 }
 
 // parseStored reads what a command can be asked for: the reference of a file or a
-// directory, or the hash code of a block.
-func parseStored(text string) (r tree.Reference, code store.Code, err error) {
-	if r, err = tree.ParseReference(text); err == nil {
-		return r, store.Code{}, nil
+// directory, or the hash code of a block, and then there is no reference.
+func parseStored(text string) (ref *tree.Reference, code store.Code, err error) {
+	if r, err := tree.ParseReference(text); err == nil {
+		return &r, store.Code{}, nil
 	}
-	code, errCode := store.ParseCode(text)
-	if errCode == nil {
-		return r, code, nil
+	if code, err = store.ParseCode(text); err == nil {
+		return nil, code, nil
 	}
-	return r, code, exitError{exitUsage, fmt.Errorf("%.200q is neither a reference, such as file:blake3:HEX@SPAN, nor a hash code, such as blake3:HEX", text)}
+	return nil, code, exitError{exitUsage, fmt.Errorf("%.200q is neither a reference, such as file:blake3:HEX@SPAN, nor a hash code, such as blake3:HEX", text)}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pktsvc/pktsvc/pkg/store"
 	"github.com/pktsvc/pktsvc/pkg/stream"
+	"github.com/pktsvc/pktsvc/pkg/tree"
 )
 
 // archiveFor is the archive for what is at a path, by default: archives have no dots
@@ -33,26 +34,45 @@ func archiveFor(path string) (store.ArchiveName, error) {
 	return name, nil
 }
 
-// record appends an entry to an archive. Where the connection was lost, and it may or may
-// not have been appended, the archive tells.
-func record(ctx context.Context, to *storeConn, archive store.ArchiveName, d store.Dirent) error {
+// errNotRecorded: the store refuses to append to an archive.
+var errNotRecorded = errors.New("the archive was not appended to")
+
+// record appends an entry to an archive and makes it durable. since is the epoch in which
+// all that the entry refers to was there. When the connection is lost later the store may
+// have forgotten that, or the entry, or it may be another one: so it is looked for both.
+func record(ctx context.Context, to *storeConn, archive store.ArchiveName, d store.Dirent, since uint64) error {
 	entry := store.Entry{When: store.UnixSeconds(time.Now()), Dirent: d}
-	err := to.Update(ctx, archive, entry)
-	for attempt := 1; attempt < dialAttempts && errors.Is(err, stream.ErrConnectionLost); attempt++ {
-		last, lastErr := to.Last(ctx, archive)
-		if lastErr == nil && last.When == entry.When && last.Dirent.Name == d.Name {
-			err = nil
-			break
+	there := false
+	for range dialAttempts {
+		epoch := to.epoch()
+		if epoch != since {
+			if err := tree.Check(ctx, to, d, tree.Options{}); err != nil {
+				return fmt.Errorf("the connection was lost, and not all is there: push it again: %w", err)
+			}
+			last, err := to.Last(ctx, archive)
+			if err != nil && !errors.Is(err, store.ErrMissing) && !errors.Is(err, stream.ErrRejected) {
+				return err
+			}
+			there = err == nil && last.When == entry.When && last.Dirent.Name == d.Name
 		}
-		if lastErr != nil && !errors.Is(lastErr, store.ErrMissing) {
-			return lastErr
+		var err error
+		if !there {
+			if err = to.Update(ctx, archive, entry); errors.Is(err, stream.ErrRejected) {
+				return fmt.Errorf("%w: %w", errNotRecorded, err)
+			}
 		}
-		err = to.Update(ctx, archive, entry)
+		if err == nil {
+			err = to.Flush(ctx)
+		}
+		if err == nil && to.epoch() == epoch {
+			return nil
+		}
+		if err != nil && !errors.Is(err, stream.ErrConnectionLost) {
+			return err
+		}
+		since = 0 // no epoch: there have been others
 	}
-	if err != nil {
-		return err
-	}
-	return to.Flush(ctx)
+	return fmt.Errorf("archive %q: %w: %d times", archive, tree.ErrUnstable, dialAttempts)
 }
 
 // entryAt returns the last entry of an archive, or the last that is not later than at.

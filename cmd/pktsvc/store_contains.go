@@ -48,7 +48,7 @@ lost, 4 no answer within --timeout.`,
 				}
 				there := true
 				switch {
-				case code.IsZero():
+				case ref != nil:
 					err = tree.Check(ctx, in, ref.Dirent(), tree.Options{})
 				case indirect:
 					there, err = in.ContainsIndirect(ctx, code)

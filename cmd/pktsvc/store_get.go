@@ -43,7 +43,7 @@ connection or connection lost, 4 no answer within --timeout.`,
 			}
 			stdout := output == "" || output == "-"
 			switch {
-			case stdout && ref.Directory:
+			case stdout && ref != nil && ref.Directory:
 				return exitError{exitUsage, fmt.Errorf("a directory does not go to standard output: give -o DIR")}
 			case stdout && asJSON:
 				return exitError{exitUsage, fmt.Errorf("--json needs -o: what is got goes to standard output")}
@@ -60,7 +60,7 @@ connection or connection lost, 4 no answer within --timeout.`,
 			options.Durable = sync
 			err = t.watch(ctx, func() error {
 				switch {
-				case !code.IsZero():
+				case ref == nil:
 					return getBlock(ctx, from, code, output, cmd.OutOrStdout())
 				case stdout:
 					return tree.Copy(ctx, from, ref.Dirent(), cmd.OutOrStdout(), options)

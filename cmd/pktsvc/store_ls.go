@@ -25,6 +25,7 @@ type storeListing struct {
 
 	out   *bufio.Writer
 	count uint64
+	held  uint64 // bytes of directories from the root to here
 }
 
 func newStoreListCommand() *cobra.Command {
@@ -201,6 +202,13 @@ func (e *listed) text(long bool) string {
 func (l *storeListing) directory(ctx context.Context, from *storeConn, at string, dir store.Dirent, depth int) error {
 	if depth > tree.DefaultDepth {
 		return fmt.Errorf("%q: over %d directories in each other: %w", at, tree.DefaultDepth, tree.ErrLimit)
+	}
+	if dir.Block != nil {
+		if dir.Block.Span > tree.DefaultDirectory-l.held {
+			return fmt.Errorf("%q, with the directories that it is in, has over %d bytes: %w", at, tree.DefaultDirectory, tree.ErrLimit)
+		}
+		l.held += dir.Block.Span
+		defer func() { l.held -= dir.Block.Span }()
 	}
 	for d, err := range tree.Entries(ctx, from, dir, tree.Limits{}) {
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
-	"github.com/pktsvc/pktsvc/pkg/stream"
 	"github.com/pktsvc/pktsvc/pkg/tree"
 )
 
@@ -110,6 +109,7 @@ func (p *storePush) run(cmd *cobra.Command, source string) error {
 	t := newTransfer(cmd, p.json)
 	var report pushed
 	err = t.watch(ctx, func() error {
+		epoch := to.epoch()
 		root, err := tree.Put(ctx, to, source, t.options(to))
 		if err != nil {
 			return err
@@ -118,8 +118,8 @@ func (p *storePush) run(cmd *cobra.Command, source string) error {
 			return err
 		}
 		report.Archive = archive
-		err = record(ctx, to, archive, root)
-		if errors.Is(err, stream.ErrRejected) {
+		err = record(ctx, to, archive, root, epoch)
+		if errors.Is(err, errNotRecorded) {
 			t.notRecorded(archive, p.archive != "")
 			return nil
 		}

@@ -198,6 +198,7 @@ func TestStoreContains(t *testing.T) {
 		t.Fatal(err)
 	}
 	indirect := storetest.Put(t, m, list).String()
+	zeros := "sha1:" + strings.Repeat("0", 40)
 	absent := "file:" + store.BLAKE3.Sum([]byte("absent")).String() + "@6"
 	for _, test := range []struct {
 		args string
@@ -211,6 +212,7 @@ func TestStoreContains(t *testing.T) {
 		{absent + " " + code, absent + "\n", 1},
 		{"--json " + ref, `{"all":true,"missing":[]}` + "\n", 0},
 		{"--json " + absent, `{"all":false,"missing":["` + absent + `"]}` + "\n", 1},
+		{"--hash sha1 " + zeros, zeros + "\n", 1}, // as the zero value has it
 		{"nonsense", "", 2},
 	} {
 		stdout, stderr, exit := execute(t, "", append([]string{"store", "contains", "--addr", s.addr}, strings.Fields(test.args)...)...)

@@ -201,7 +201,7 @@ func (c *Client) Codes(ctx context.Context, start Code) iter.Seq2[Code, error] {
 					return
 				}
 			}
-			if len(page) < pageLength {
+			if len(page) == 0 { // a page that is only short need not be the last
 				return
 			}
 			start = page[len(page)-1]

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -232,5 +233,30 @@ func TestClientRefusesNonsense(t *testing.T) {
 		if err := ask(); err == nil {
 			t.Errorf("%s takes nonsense for an answer", name)
 		}
+	}
+}
+
+// A store may list less at a time than it is asked for: the end is where nothing comes.
+func TestClientCodesOfShortPages(t *testing.T) {
+	service := NewService(NewMemory(SHA1, 0), Options{})
+	mux := new(stream.Mux)
+	Add.Handle(mux, service.add)
+	HashCodes.Handle(mux, func(ctx context.Context, w Window) ([]Code, error) {
+		w.Length = min(w.Length, 3)
+		return service.hashCodes(ctx, w)
+	})
+	c := NewClient(connected(t, mux), SHA1)
+	for n := range 10 {
+		mustAdd(t, c, strconv.Itoa(n))
+	}
+	n := 0
+	for _, err := range c.Codes(t.Context(), Code{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 10 {
+		t.Errorf("%d codes of 10", n)
 	}
 }

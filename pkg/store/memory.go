@@ -19,7 +19,8 @@ type Memory struct {
 	sorted   []Code          // all codes in order, but for those of unsorted
 	unsorted []Code
 	archives map[ArchiveName][][]byte
-	bytes    uint64 // of all blocks and entries
+	taken    uint64 // bytes of all blocks and entries
+	bytes    uint64 // of all blocks
 }
 
 // NewMemory returns an empty store of a class that takes blocks and entries of
@@ -45,17 +46,18 @@ func (m *Memory) Put(_ context.Context, code Code, data []byte) (added bool, err
 		return false, err
 	}
 	m.blocks[code] = bytes.Clone(data)
+	m.bytes += uint64(len(data))
 	m.unsorted = append(m.unsorted, code)
 	return true, nil
 }
 
 // take accounts for n bytes more. m.mu is held.
 func (m *Memory) take(n int) error {
-	sum := m.bytes + uint64(n) //nolint:gosec // a length
+	sum := m.taken + uint64(n) //nolint:gosec // a length
 	if m.limit > 0 && sum > m.limit {
-		return fmt.Errorf("%w: %d bytes of %d are in use, no room for %d more", ErrFull, m.bytes, m.limit, n)
+		return fmt.Errorf("%w: %d bytes of %d are in use, no room for %d more", ErrFull, m.taken, m.limit, n)
 	}
-	m.bytes = sum
+	m.taken = sum
 	return nil
 }
 

@@ -29,6 +29,15 @@ func TestMemoryFull(t *testing.T) {
 		t.Errorf("a full store cannot be read: %v", err)
 	}
 	storetest.Put(t, m, data[:40])
+	small := store.NewMemory(store.SHA256, 10)
+	archives, _ = small.Archives()
+	if err := archives.Append(t.Context(), "a", data[:9]); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Put(t, small, data[:1])
+	if u := small.Usage(); u != (store.Usage{Blocks: 1, Bytes: 1}) {
+		t.Errorf("usage beside an archive %+v", u)
+	}
 	if u := m.Usage(); u != (store.Usage{Blocks: 2, Bytes: 100}) {
 		t.Errorf("usage %+v", u)
 	}

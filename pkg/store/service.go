@@ -267,16 +267,20 @@ func (s *Service) containsIndirect(ctx context.Context, root Code) (bool, error)
 		if err != nil {
 			return false, err
 		}
-		refs, err := ParseRefs(block)
-		if err != nil {
-			return false, refusal{fmt.Errorf("%v: %w", code, err)}
-		}
-		for _, ref := range refs {
+		// One at a time: references take many times the room of the bytes that a peer
+		// can make them of.
+		missing := false
+		for len(block) > 0 {
+			ref, n, err := ConsumeRef(block)
+			if err != nil {
+				return false, refusal{fmt.Errorf("%v: %w", code, err)}
+			}
+			block = block[n:]
 			for ref.Of != nil {
 				ref = *ref.Of
 			}
-			if ref.Type != RefBlock || seen[ref.Code] {
-				continue
+			if missing || ref.Type != RefBlock || seen[ref.Code] {
+				continue // to the end, where it may be no list after all
 			}
 			if len(seen) == s.options.MaxTree {
 				return false, refusal{fmt.Errorf("%w: over %d blocks", ErrTooMany, s.options.MaxTree)}
@@ -284,9 +288,16 @@ func (s *Service) containsIndirect(ctx context.Context, root Code) (bool, error)
 			seen[ref.Code] = true
 			if ref.Indirect {
 				indirect = append(indirect, ref.Code)
-			} else if there, err := s.contains(ctx, ref.Code); err != nil || !there {
+				continue
+			}
+			there, err := s.contains(ctx, ref.Code)
+			if err != nil {
 				return false, err
 			}
+			missing = !there
+		}
+		if missing {
+			return false, nil
 		}
 	}
 	return true, nil

@@ -147,6 +147,63 @@ func TestStalledStore(t *testing.T) {
 	}
 }
 
+// stuck is a store that does not answer one question for now.
+type stuck struct {
+	Store
+	blocks  map[store.Code][]byte
+	at      store.Code
+	release chan struct{}
+	given   atomic.Int64 // bytes
+}
+
+func (s *stuck) put(data []byte) store.Code {
+	code := store.BLAKE3.Sum(data)
+	s.blocks[code] = data
+	return code
+}
+
+func (s *stuck) Get(_ context.Context, code store.Code) ([]byte, error) {
+	if code == s.at {
+		<-s.release
+	}
+	s.given.Add(int64(len(s.blocks[code])))
+	return s.blocks[code], nil
+}
+
+// What a store has put into its lists counts as what it is asked for does.
+func TestCopyHoldsFewLiterals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stuck{blocks: make(map[store.Code][]byte), release: make(chan struct{})}
+		s.at = s.put([]byte("first"))
+		refs := []store.Ref{{Span: 5, Code: s.at}}
+		const literal, count = 1 << 20, 100
+		for n := range count {
+			data := random(uint64(n), literal)
+			list, err := store.AppendRefs(nil, store.Ref{Type: store.RefLiteral, Span: literal, Literal: data})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refs = append(refs, store.Ref{Indirect: true, Span: literal, Code: s.put(list)})
+		}
+		list, err := store.AppendRefs(nil, refs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := fileOf("file", store.Ref{Indirect: true, Span: 5 + count*literal, Code: s.put(list)})
+		var out bytes.Buffer
+		done := make(chan error)
+		go func() { done <- Copy(t.Context(), s, file, &out, Options{MaxBytes: 8 * literal}) }()
+		synctest.Wait()
+		if given := s.given.Load(); given > 10*literal {
+			t.Errorf("%d bytes are held", given)
+		}
+		close(s.release)
+		if err := <-done; err != nil || out.Len() != 5+count*literal {
+			t.Errorf("%d bytes, %v", out.Len(), err)
+		}
+	})
+}
+
 // busy is a store that rejects at first.
 type busy struct {
 	Store

@@ -45,30 +45,35 @@ type copier struct {
 	coming  chan *arriving // in order
 }
 
-// arriving is a piece on its way. When done is closed data are there, or the context
-// of all has ended.
+// arriving is a piece on its way. When done is closed data are there, or err is.
 type arriving struct {
 	piece piece
 	data  []byte
+	err   error
 	done  chan struct{}
 	leave func()
 }
 
-func (c *copier) fetch(ctx context.Context, p piece) error {
+func (c *copier) fetch(ctx context.Context, p piece) (err error) {
 	a := &arriving{piece: p, done: make(chan struct{}), leave: func() {}}
-	if p.ref.Type == store.RefBlock {
-		var err error
+	switch p.ref.Type {
+	case store.RefBlock:
 		if a.leave, err = c.window.enter(ctx, max(int(p.ref.Span), leastCharge)); err != nil { //nolint:gosec // at most Limits.Block
 			return err
 		}
-		c.group.Go(func() (err error) {
+		c.group.Go(func() error {
 			defer close(a.done)
-			if a.data, err = c.reader.block(ctx, &p); err == nil {
+			if a.data, a.err = c.reader.block(ctx, &p); a.err == nil {
 				c.options.Progress.moved(len(a.data))
 			}
-			return err
+			return a.err
 		})
-	} else {
+	case store.RefLiteral: // all of it is held, however little is wanted
+		if a.leave, err = c.window.enter(ctx, len(p.ref.Literal)); err != nil {
+			return err
+		}
+		fallthrough
+	default:
 		close(a.done)
 	}
 	select {
@@ -83,6 +88,9 @@ func (c *copier) write(ctx context.Context, w io.Writer) error {
 	for a := range c.coming {
 		select {
 		case <-a.done:
+			if a.err != nil {
+				return a.err
+			}
 		case <-ctx.Done():
 		}
 		if ctx.Err() != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/store"
 )
 
-// maxFiles is how many files are written at a time.
+// maxFiles is how many files are written, or looked for by their lists, at a time.
 const maxFiles = 64
 
 // Get writes the file or the directory that an entry stands for to a path. What the
@@ -57,7 +57,7 @@ func Get(ctx context.Context, from Store, root store.Dirent, to string, options 
 }
 
 // getter writes a tree. One goroutine walks it; each file is written by one of its
-// own, and each block fetched by one of its own.
+// own, and each block fetched by one of its own, for which the file waits.
 type getter struct {
 	options *Options
 	reader  *reader

@@ -10,7 +10,8 @@ import (
 	"math"
 	"os"
 	"path"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
 )
@@ -32,10 +33,10 @@ type output struct {
 	old       *os.File // what has the name now, and the right size; nil: nothing
 	new       *os.File // nil as long as old has been right
 	newName   string
-	resumed   bool           // new has something of an earlier time
-	buffer    []byte         // to compare with
-	fetching  sync.WaitGroup // fetch
-	sameUntil uint64         // old is right up to here, if new is nil
+	resumed   bool            // new has something of an earlier time
+	buffer    []byte          // to compare with
+	fetching  *errgroup.Group // of fetch
+	sameUntil uint64          // old is right up to here, if new is nil
 }
 
 func (g *getter) writeFile(ctx context.Context, at string, d store.Dirent) (err error) {
@@ -51,10 +52,11 @@ func (g *getter) writeFile(ctx context.Context, at string, d store.Dirent) (err 
 		return err
 	}
 	defer o.close()
-	err = g.reader.pieces(ctx, o.ref, func(p piece) error { return o.piece(ctx, p) })
-	o.fetching.Wait() // they use the file
-	if err == nil {
-		err = context.Cause(ctx) // one of them has failed
+	fetching, fileCtx := errgroup.WithContext(ctx)
+	o.fetching = fetching
+	err = g.reader.pieces(fileCtx, o.ref, func(p piece) error { return o.piece(fileCtx, p) })
+	if failed := fetching.Wait(); failed != nil { // which may have ended pieces
+		err = failed
 	}
 	if err != nil {
 		return err
@@ -170,9 +172,7 @@ func (o *output) piece(ctx context.Context, p piece) error {
 	if err != nil {
 		return err
 	}
-	o.fetching.Add(1)
-	o.getter.group.Go(func() error {
-		defer o.fetching.Done()
+	o.fetching.Go(func() error {
 		defer leave()
 		return o.fetch(ctx, &p)
 	})

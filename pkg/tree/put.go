@@ -85,13 +85,34 @@ func PutReader(ctx context.Context, to Store, r io.Reader, options Options) (sto
 	if err != nil || o.Epoch() == epoch {
 		return root, err
 	}
-	// It cannot be read once more.
-	options.Progress = nil // what is looked for once more is counted once
-	if err := Check(ctx, to, root, options); err != nil {
-		return root, fmt.Errorf("the connection was lost, and not all is there: store it again: %w", err)
+	for range rounds { // it cannot be read once more
+		stable, err := lookAgain(ctx, to, o, root)
+		if err != nil {
+			return root, fmt.Errorf("the connection was lost, and not all is there: store it again: %w", err)
+		}
+		if stable {
+			return root, nil
+		}
 	}
-	return root, flush(ctx, to)
+	return root, unstable()
 }
+
+// lookAgain looks whether all of a tree is there, and makes it durable. It reports
+// whether the connection stayed the same meanwhile: else it may be gone again.
+func lookAgain(ctx context.Context, to Store, o *Options, root store.Dirent) (stable bool, err error) {
+	epoch := o.Epoch()
+	looking := *o
+	looking.Progress = nil // what is looked for once more is counted once
+	if err := Check(ctx, to, root, looking); err != nil {
+		return false, err
+	}
+	if err := flush(ctx, to); err != nil {
+		return false, err
+	}
+	return o.Epoch() == epoch, nil
+}
+
+func unstable() error { return fmt.Errorf("%w: %d times", ErrUnstable, rounds) }
 
 // putAll puts until everything is there.
 func putAll(ctx context.Context, to Store, o *Options, put func(*sender, *Options) (*node, error)) (store.Dirent, error) {
@@ -102,21 +123,14 @@ func putAll(ctx context.Context, to Store, o *Options, put func(*sender, *Option
 			return root, err
 		}
 		// Looking is cheaper than reading everything anew.
-		epoch = o.Epoch()
-		looking := *o
-		looking.Progress = nil // what is looked for once more is counted once
-		err = Check(ctx, to, root, looking)
-		if err == nil {
-			err = flush(ctx, to)
-		}
-		if err == nil && o.Epoch() == epoch {
+		if stable, err := lookAgain(ctx, to, o, root); stable && err == nil {
 			return root, nil
 		}
 		if ctx.Err() != nil {
 			return store.Dirent{}, context.Cause(ctx)
 		}
 	}
-	return store.Dirent{}, fmt.Errorf("%w: %d times", ErrUnstable, rounds)
+	return store.Dirent{}, unstable()
 }
 
 func putOnce(ctx context.Context, to Store, o *Options, put func(*sender, *Options) (*node, error)) (store.Dirent, error) {
@@ -126,7 +140,7 @@ func putOnce(ctx context.Context, to Store, o *Options, put func(*sender, *Optio
 		if root, err = put(s, o); err != nil {
 			return err
 		}
-		return s.wait(root.done)
+		return s.wait(root.done, &root.err)
 	})
 	if err := s.group.Wait(); err != nil {
 		return store.Dirent{}, err

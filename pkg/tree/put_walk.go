@@ -22,11 +22,12 @@ import (
 const maxFinishing = 256
 
 // node is an entry that may still be on its way to the store. When done is closed the
-// entry is complete, and everything that it refers to is in the store, or the sender's
-// context has ended.
+// entry is complete, and everything that it refers to is in the store, or err is set and
+// about to end the sender's context.
 type node struct {
 	dirent store.Dirent
 	done   chan struct{}
+	err    error
 }
 
 // putter walks a directory. One goroutine does; those that finish what it has read
@@ -52,7 +53,8 @@ func (p *putter) finish(n *node, f func() error) error {
 	p.sender.group.Go(func() error {
 		defer func() { <-p.finishing }()
 		defer close(n.done)
-		return f()
+		n.err = f()
+		return n.err
 	})
 	return nil
 }
@@ -143,7 +145,7 @@ func (p *putter) leaveOutRoot(at string, err error) error {
 func (p *putter) entries(nodes []*node) (store.Ref, error) {
 	var data []byte
 	for i, n := range nodes {
-		if err := p.sender.wait(n.done); err != nil {
+		if err := p.sender.wait(n.done, &n.err); err != nil {
 			return store.Ref{}, err
 		}
 		var err error

@@ -234,3 +234,31 @@ func TestPutFails(t *testing.T) {
 		t.Errorf("Put: %v, want ErrFull", err)
 	}
 }
+
+// crashing is a store that ends when it is told to flush, the second time before it has
+// made anything durable.
+type crashing struct {
+	*memory
+	epoch atomic.Uint64
+}
+
+func (c *crashing) Flush(context.Context) error {
+	c.epoch.Add(1)
+	return nil
+}
+
+func (c *crashing) Contains(ctx context.Context, code store.Code) (bool, error) {
+	if c.epoch.Load() == 2 {
+		return false, nil
+	}
+	return c.memory.Contains(ctx, code)
+}
+
+// What was looked for again may have been forgotten again.
+func TestPutReaderAfterTwoLostConnections(t *testing.T) {
+	c := &crashing{memory: newMemory(t)}
+	_, err := PutReader(t.Context(), c, bytes.NewReader([]byte("one block")), Options{Epoch: c.epoch.Load})
+	if !errors.Is(err, store.ErrMissing) {
+		t.Errorf("%v after %d connections, want ErrMissing", err, c.epoch.Load())
+	}
+}

@@ -25,12 +25,13 @@ type sender struct {
 	flying map[store.Code]*outgoing // are on their way
 }
 
-// outgoing is a block on its way. When done is closed it is in the store, or the
-// sender's context has ended.
+// outgoing is a block on its way. When done is closed it is in the store, or err is set
+// and about to end the sender's context.
 type outgoing struct {
 	size int
-	code store.Code // complete when done is closed
 	done chan struct{}
+	code store.Code // complete when done is closed, as is err
+	err  error
 }
 
 func newSender(ctx context.Context, to Store, o *Options) *sender {
@@ -49,7 +50,8 @@ func (s *sender) send(block []byte) (*outgoing, error) {
 	out := &outgoing{size: len(block), done: make(chan struct{})}
 	s.group.Go(func() error {
 		defer close(out.done)
-		return s.store(out, block, leave)
+		out.err = s.store(out, block, leave)
+		return out.err
 	})
 	return out, nil
 }
@@ -70,8 +72,10 @@ func (s *sender) store(out *outgoing, block []byte, leave func()) error {
 		leave()
 		select {
 		case <-same.done:
-			s.progress.there(len(block))
-			return nil // an error of its own ends the context
+			if same.err == nil {
+				s.progress.there(len(block))
+			}
+			return same.err
 		case <-s.ctx.Done():
 			return context.Cause(s.ctx)
 		}
@@ -100,16 +104,18 @@ func (s *sender) store(out *outgoing, block []byte, leave func()) error {
 }
 
 // stored waits until a block is in the store.
-func (s *sender) stored(out *outgoing) error { return s.wait(out.done) }
+func (s *sender) stored(out *outgoing) error { return s.wait(out.done, &out.err) }
 
-func (s *sender) wait(done <-chan struct{}) error {
+// wait waits until something is done. Where that has failed the context ends at the same
+// time, perhaps a little later.
+func (s *sender) wait(done <-chan struct{}, failed *error) error {
 	select {
 	case <-done:
+		if *failed == nil && s.ctx.Err() == nil {
+			return nil
+		}
+		<-s.ctx.Done()
 	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
 	}
-	if s.ctx.Err() != nil { // done may have been closed for that
-		return context.Cause(s.ctx)
-	}
-	return nil
+	return context.Cause(s.ctx)
 }

@@ -37,7 +37,7 @@ func Sync(ctx context.Context, from, to Store, options Options) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %d times", ErrUnstable, rounds)
+	return unstable()
 }
 
 // syncer compares, in one goroutine, and copies, each block in one of its own.
@@ -105,10 +105,14 @@ func (s *syncer) step(ctx context.Context, at store.Code) (next store.Code, err 
 			return store.Code{}, err
 		}
 	}
-	if len(list) < windowLength {
+	if len(list) == 0 {
+		return store.Code{}, fmt.Errorf("%w: a checksum of hash codes up to %v, and no list of them", store.ErrAnswer, ours.Last)
+	}
+	next = list[len(list)-1]
+	if len(list) < windowLength && next == ours.Last {
 		return store.Code{}, nil // that was all
 	}
-	return list[len(list)-1], nil
+	return next, nil
 }
 
 // checksums asks both stores at the same time.

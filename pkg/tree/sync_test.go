@@ -143,3 +143,28 @@ func TestSyncFails(t *testing.T) {
 		t.Errorf("Sync with an ended context: %v", err)
 	}
 }
+
+// brief is a store that lists less at a time than it is asked for.
+type brief struct {
+	*memory
+	most uint64
+}
+
+func (b brief) HashCodes(ctx context.Context, start store.Code, after bool, n uint64) ([]store.Code, error) {
+	if b.most == 0 {
+		return nil, nil
+	}
+	return b.memory.HashCodes(ctx, start, after, min(n, b.most))
+}
+
+// A short list is not taken for the end of a store.
+func TestSyncOfShortLists(t *testing.T) {
+	from, to := numbered(t, 5000, nil), newMemory(t)
+	if err := Sync(t.Context(), brief{from, 1000}, to, Options{}); err != nil || checksum(t, from) != checksum(t, to) {
+		n, _ := to.Length(t.Context())
+		t.Errorf("%d of 5000 blocks are there, %v", n, err)
+	}
+	if err := Sync(t.Context(), brief{from, 0}, newMemory(t), Options{}); !errors.Is(err, store.ErrAnswer) {
+		t.Errorf("a store that lists nothing: %v, want ErrAnswer", err)
+	}
+}
