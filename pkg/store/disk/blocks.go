@@ -28,6 +28,11 @@ func (s *Store) Put(ctx context.Context, code store.Code, data []byte) (added bo
 	if err := s.room.take(len(data)); err != nil {
 		return false, err
 	}
+	release, err := s.beginWrite(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
 	// data must not be read when Put has returned, so the copy is made here and not
 	// in run.
 	batch := s.db.NewBatchWithSize(len(data) + 128)
@@ -44,6 +49,19 @@ func (s *Store) Put(ctx context.Context, code store.Code, data []byte) (added bo
 	s.blocks.Add(1)
 	s.bytes.Add(uint64(len(data)))
 	return true, nil
+}
+
+// beginWrite waits until few enough others hold a copy of what they write: the engine
+// takes one after the other, and many copies would only take memory.
+func (s *Store) beginWrite(ctx context.Context) (release func(), err error) {
+	select {
+	case s.writes <- struct{}{}:
+		return func() { <-s.writes }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-s.failure.done:
+		return nil, s.failure.err
+	}
 }
 
 // apply writes a batch, which is the engine's from then on.

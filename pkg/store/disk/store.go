@@ -21,6 +21,10 @@ var ErrInUse = errors.New("the store's directory is in use")
 // stripes is how many blocks are stored at a time, at most.
 const stripes = 256
 
+// writesAtATime is how many blocks are being written at a time, at most. That keeps
+// the engine busy.
+const writesAtATime = 32
+
 // Store is a [store.Backend] in a directory. Its methods may be called
 // concurrently, and block for as long as the disk does.
 type Store struct {
@@ -34,6 +38,9 @@ type Store struct {
 	// Each block and each archive has one of these locks, so that a block is new
 	// once and entries get numbers in turn.
 	stripes [stripes]sync.Mutex
+
+	// writes has an entry for each block that is being written.
+	writes chan struct{}
 
 	blocks, bytes atomic.Uint64
 	syncs         atomic.Uint64
@@ -53,7 +60,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{options: o, failure: newFailure()}
+	s := &Store{options: o, failure: newFailure(), writes: make(chan struct{}, writesAtATime)}
 	s.room.reserve = o.Reserve
 	s.room.free = s.free
 	opened, err := run(s.failure, s.open)
