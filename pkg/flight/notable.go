@@ -202,7 +202,7 @@ func (r *Recorder) keep(n *Notable) {
 
 // Request is the form in which a notable request is shown.
 func (r *Recorder) Request(n *Notable) Request {
-	q := n.rec.request(r.opts.Types)
+	q := n.rec.request(&r.opts)
 	q.Because, q.Error, q.TraceID, q.Payload = n.Because(), textOf(n.Err), n.traceID, n.payload
 	return q
 }
@@ -217,7 +217,7 @@ func (r *Recorder) shownNotable(found []noted) []Request {
 	list := make([]Request, 0, len(found))
 	for i := range found {
 		e := &found[i]
-		q := e.request(r.opts.Types)
+		q := e.request(&r.opts)
 		q.Because, q.Error, q.TraceID, q.Payload = e.because, e.err, e.traceID, e.payload
 		list = append(list, q)
 	}
@@ -234,7 +234,7 @@ func (r *Recorder) Ended(m *Match, most int) []Request {
 	list := r.shownNotable(notable)
 	for _, rec := range r.recent(m, most) {
 		if !known[rec.identity()] {
-			list = append(list, rec.request(r.opts.Types))
+			list = append(list, rec.request(&r.opts))
 		}
 	}
 	return inOrder(list, most)

@@ -36,10 +36,10 @@ type identity struct {
 func (r *record) identity() identity { return identity{r.conn, r.role, r.Channel, r.Tag, r.Duration} }
 
 // request is the form that is shown.
-func (r *record) request(types map[uint64]string) Request {
+func (r *record) request(o *Options) Request {
 	q := Request{
 		Conn: r.conn.Name, Peer: r.conn.Peer.Address, Identity: r.conn.Peer.Identity,
-		Channel: r.Channel, Tag: r.Tag, Type: r.Type, Method: types[r.Type], Label: r.Label, Flags: r.Flags,
+		Channel: r.Channel, Tag: r.Tag, Type: r.Type, Method: o.name(r.Channel, r.Type), Label: r.Label, Flags: r.Flags,
 		Role: r.role.String(), State: stateDone, Outcome: r.outcome.String(),
 		Started: r.Begun(), DurationUS: r.Duration.Microseconds(),
 		RequestBytes: r.RequestSize, ResponseBytes: r.ResponseSize,

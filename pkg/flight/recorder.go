@@ -40,6 +40,10 @@ type Options struct {
 	// Types are the names of request types. They are read once.
 	Types map[uint64]string
 
+	// Channels are the same for channels other than 0 whose types have other names. Types
+	// of a channel that is not here are called as Types has them.
+	Channels map[uint64]map[uint64]string
+
 	// ShowPayloads has the beginnings of payloads shown where a rule asks for them. Else it
 	// is told only how long they are.
 	ShowPayloads bool
@@ -53,6 +57,14 @@ type Options struct {
 	// it is in, if there is one. It is called concurrently, must not block, and may not
 	// keep n.
 	Notify func(n *Notable) (traceID string)
+}
+
+// name is what a type is called on a channel.
+func (o *Options) name(channel, typ uint64) string {
+	if types, own := o.Channels[channel]; own {
+		return types[typ]
+	}
+	return o.Types[typ]
 }
 
 // MaxNotable is how many requests become notable for each reason in a second, so that a
@@ -246,7 +258,7 @@ func (r *Recorder) InFlight(m *Match) []Request {
 		}
 		for _, o := range c.OpenRequests() {
 			if m.open(&o, now) {
-				list = append(list, openRequest(info, &o, now, r.opts.Types))
+				list = append(list, openRequest(info, &o, now, r.opts.name(o.Channel, o.Type)))
 			}
 		}
 	}
@@ -254,10 +266,10 @@ func (r *Recorder) InFlight(m *Match) []Request {
 	return list
 }
 
-func openRequest(conn *stream.ConnInfo, o *stream.OpenRequest, now time.Time, types map[uint64]string) Request {
+func openRequest(conn *stream.ConnInfo, o *stream.OpenRequest, now time.Time, method string) Request {
 	q := Request{
 		Conn: conn.Name, Peer: conn.Peer.Address, Identity: conn.Peer.Identity,
-		Channel: o.Channel, Tag: o.Tag, Type: o.Type, Method: types[o.Type], Label: o.Label, Flags: o.Flags,
+		Channel: o.Channel, Tag: o.Tag, Type: o.Type, Method: method, Label: o.Label, Flags: o.Flags,
 		Role: o.Role.String(), State: o.State.String(), Outcome: stream.OutcomePending.String(),
 		Started: o.Begun, RequestBytes: o.Size,
 	}
@@ -274,7 +286,7 @@ func (r *Recorder) Recent(m *Match, most int) []Request {
 	found := r.recent(m, most)
 	list := make([]Request, 0, len(found))
 	for i := range found {
-		list = append(list, found[i].request(r.opts.Types))
+		list = append(list, found[i].request(&r.opts))
 	}
 	return inOrder(list, most)
 }

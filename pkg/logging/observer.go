@@ -20,6 +20,10 @@ type Options struct {
 	// for the field method. They are read once.
 	Types map[uint64]string
 
+	// Channels are the same for channels other than 0 whose types have other names. Types
+	// of a channel that is not here are called as Types has them.
+	Channels map[uint64]map[uint64]string
+
 	// IDs returns the trace and span of an event's context, and whether they are
 	// sampled; only then lines carry them. It must not block. Nil: none do.
 	IDs func(context.Context) (traceID, spanID string, sampled bool)
@@ -59,12 +63,14 @@ const DefaultActivityConns = 16
 // Observer writes lines about connections. One observer serves any number of
 // them. Its methods may be called concurrently.
 type Observer struct {
-	log    *zap.Logger
-	types  map[uint64]string
-	ids    func(context.Context) (string, string, bool)
-	ended  func(*stream.Event) string // their trace
-	fields func(*stream.Conn) []zap.Field
-	slow   time.Duration
+	log   *zap.Logger
+	types map[uint64]string
+
+	channels map[uint64]map[uint64]string // of channels with types of their own
+	ids      func(context.Context) (string, string, bool)
+	ended    func(*stream.Event) string // their trace
+	fields   func(*stream.Conn) []zap.Field
+	slow     time.Duration
 
 	conns    connections
 	trace    packetTrace
@@ -87,6 +93,7 @@ func New(o Options) *Observer {
 	l := &Observer{
 		log:      o.Log,
 		types:    maps.Clone(o.Types),
+		channels: maps.Clone(o.Channels),
 		ids:      o.IDs,
 		ended:    o.TraceID,
 		fields:   o.Fields,

@@ -105,7 +105,11 @@ func (l *Observer) requestFields(ctx context.Context, e *stream.Event) []zap.Fie
 		zap.Uint64("channel", p.Channel), zap.Uint64("tag", p.Tag))
 	if p.Kind == stream.KindRequest {
 		fields = append(fields, zap.Uint64("type", p.Type))
-		if name, known := l.types[p.Type]; known {
+		types, own := l.channels[p.Channel]
+		if !own {
+			types = l.types
+		}
+		if name, known := types[p.Type]; known {
 			fields = append(fields, zap.String("method", name))
 		}
 	}

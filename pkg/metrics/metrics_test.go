@@ -183,7 +183,7 @@ func TestNewErrors(t *testing.T) {
 	if err != nil {
 		t.Fatalf("equal names: %v", err)
 	}
-	if m.requests.of(1, stream.RoleClient).duration != m.requests.of(2, stream.RoleClient).duration {
+	if m.requests.of(0, 1, stream.RoleClient).duration != m.requests.of(0, 2, stream.RoleClient).duration {
 		t.Error("types with one name do not share their series")
 	}
 }

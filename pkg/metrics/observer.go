@@ -22,6 +22,10 @@ type Options struct {
 	// name share their series.
 	Types map[uint64]string
 
+	// Channels are the same for channels other than 0 whose types have other names. Types
+	// of a channel that is not here are called as Types has them.
+	Channels map[uint64]map[uint64]string
+
 	// TraceID returns the trace of an event's context, and whether that trace is
 	// sampled; only then the duration of the request carries an exemplar with the
 	// label trace_id. It is called for requests that another observer follows
@@ -55,17 +59,23 @@ var (
 // cannot be the value of a label, or if reg has these metrics already.
 func New(reg prometheus.Registerer, o Options) (*Observer, error) {
 	var errs []error
-	for typ, name := range o.Types {
-		if name == "" || !utf8.ValidString(name) {
-			errs = append(errs, fmt.Errorf("metrics: the name of request type %d is %q, want a text in UTF-8 that is not empty", typ, name))
+	check := func(types map[uint64]string) {
+		for typ, name := range types {
+			if name == "" || !utf8.ValidString(name) {
+				errs = append(errs, fmt.Errorf("metrics: the name of request type %d is %q, want a text in UTF-8 that is not empty", typ, name))
+			}
 		}
+	}
+	check(o.Types)
+	for _, types := range o.Channels {
+		check(types)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	m := &Observer{traceID: o.TraceID}
 	m.conns.init()
-	m.requests.init(o.Types)
+	m.requests.init(o.Types, o.Channels)
 
 	closed := counters("pktsvc_connections_closed_total",
 		"Connections that have ended, by reason.", "reason")
@@ -114,7 +124,7 @@ func (m *Observer) Observe(ctx context.Context, e *stream.Event) {
 			m.panics.Inc()
 		}
 	case stream.EventRequestRejected: // it never began, so it has no duration
-		m.requests.of(e.Packet.Type, stream.RoleServer).count(e)
+		m.requests.of(e.Packet.Channel, e.Packet.Type, stream.RoleServer).count(e)
 	case stream.EventRequestDropped:
 		m.dropped.Inc()
 	case stream.EventCallLate:
@@ -136,10 +146,10 @@ func (m *Observer) Observe(ctx context.Context, e *stream.Event) {
 func (m *Observer) ObserveEnds(_ *stream.Conn, role stream.Role, ends []stream.End) {
 	for len(ends) > 0 {
 		n := 1
-		for n < len(ends) && ends[n].Type == ends[0].Type {
+		for n < len(ends) && ends[n].Type == ends[0].Type && ends[n].Channel == ends[0].Channel {
 			n++
 		}
-		s := m.requests.of(ends[0].Type, role)
+		s := m.requests.of(ends[0].Channel, ends[0].Type, role)
 		s.outcomes[stream.OutcomeOK].Add(float64(n))
 		s.duration.observeEnds(ends[:n])
 		s.stages.addEnds(ends[:n])
@@ -149,7 +159,7 @@ func (m *Observer) ObserveEnds(_ *stream.Conn, role stream.Role, ends []stream.E
 }
 
 func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) {
-	s := m.requests.of(e.Packet.Type, role)
+	s := m.requests.of(e.Packet.Channel, e.Packet.Type, role)
 	s.count(e)
 	if role == stream.RoleServer && e.Outcome == stream.OutcomeLost {
 		return // how long the peer stayed says nothing about the service
@@ -168,7 +178,7 @@ func (m *Observer) done(ctx context.Context, role stream.Role, e *stream.Event) 
 // Exemplar makes the trace of a request, which has been counted, that of its duration's
 // bucket. It serves requests of which only their end shows that they have a trace.
 func (m *Observer) Exemplar(role stream.Role, e *stream.End, traceID string) {
-	s := m.requests.of(e.Type, role)
+	s := m.requests.of(e.Channel, e.Type, role)
 	if at := e.Ended(); s.duration.lacksExemplar(e.Duration, at) && usableExemplar(traceID) {
 		s.duration.keepTrace(e.Duration, at, traceID)
 	}

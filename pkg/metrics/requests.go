@@ -20,7 +20,9 @@ type requests struct {
 
 	low   [64]*typeSeries // of the types below, which are the usual ones
 	types map[uint64]*typeSeries
-	other *typeSeries
+
+	channels map[uint64]map[uint64]*typeSeries // of channels with types of their own
+	other    *typeSeries
 }
 
 // typeSeries are the series of one request type, by role.
@@ -35,7 +37,7 @@ type requestSeries struct {
 	payloads   *payloads
 }
 
-func (r *requests) init(types map[uint64]string) {
+func (r *requests) init(types map[uint64]string, channels map[uint64]map[uint64]string) {
 	r.total = counters("pktsvc_requests_total",
 		"Requests that have ended, by type, role of this side and outcome. Role server includes those rejected before a handler ran.",
 		"type", "role", "outcome")
@@ -48,14 +50,24 @@ func (r *requests) init(types map[uint64]string) {
 		"type", "role")
 	r.stages, r.payloads = newStageVec(), newPayloadVec()
 	r.other = r.bind(otherType)
-	r.types = make(map[uint64]*typeSeries, len(types))
-	for typ, name := range types {
-		s := r.bind(name)
-		r.types[typ] = s
+	r.types = r.bindAll(types)
+	for typ, s := range r.types {
 		if typ < uint64(len(r.low)) {
 			r.low[typ] = s
 		}
 	}
+	r.channels = make(map[uint64]map[uint64]*typeSeries, len(channels))
+	for channel, types := range channels {
+		r.channels[channel] = r.bindAll(types)
+	}
+}
+
+func (r *requests) bindAll(types map[uint64]string) map[uint64]*typeSeries {
+	all := make(map[uint64]*typeSeries, len(types))
+	for typ, name := range types {
+		all[typ] = r.bind(name)
+	}
+	return all
 }
 
 // bind makes all series of a type.
@@ -75,7 +87,12 @@ func (r *requests) bind(name string) *typeSeries {
 	return s
 }
 
-func (r *requests) of(typ uint64, role stream.Role) *requestSeries {
+func (r *requests) of(channel, typ uint64, role stream.Role) *requestSeries {
+	if channel != 0 {
+		if types, named := r.channels[channel]; named {
+			return &cmp.Or(types[typ], r.other)[role]
+		}
+	}
 	if typ < uint64(len(r.low)) {
 		return &cmp.Or(r.low[typ], r.other)[role]
 	}

@@ -121,12 +121,11 @@ func (in pagesParams) shared() pages {
 		MaxRequestsInFlight: 10,
 		ErrorLog:            zap.NewStdLog(in.Sampling.of(in.Log.Named("metrics"))),
 	}))
-	types := in.Services.names()
 	return pages{
-		{path: "/statz", about: "totals of requests and connections, for tools", serve: stats{in.Metrics, in.Recorder, types, time.Now()}},
-		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, types}},
-		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, types}},
-		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, types}},
+		{path: "/statz", about: "totals of requests and connections, for tools", serve: stats{in.Metrics, in.Recorder, in.Services.naming(), time.Now()}},
+		{path: "/requestz", about: "requests in flight; ?state=notable recent or all (conn= peer= identity= role= label= outcome= channel= type= tag= slower_than= limit=)", serve: requestLister{in.Recorder, in.Services}},
+		{path: "/tap", about: "requests as they end (the same filters, rate=)", serve: tapper{in.Recorder, in.Services}},
+		{path: "/tracez", about: "rules that make requests notable; POST adds one (the same filters, every= log= span= for= count=), DELETE ?id= removes it", serve: ruler{in.Recorder, in.Services}},
 		{path: "/metrics", about: "metrics, as Prometheus text or OpenMetrics", serve: metricsPage, open: true},
 		{path: "/version", about: "the build that runs", serve: http.HandlerFunc(serveVersion), open: true},
 		{path: "/logz", about: "the last log lines (?level= conn= tag= trace_id= text= limit=)", serve: logLister{in.Recent}},

@@ -60,7 +60,7 @@ func (o onlyConns) Begin(ctx context.Context, _ *stream.Event) context.Context {
 func (o onlyConns) Observe(ctx context.Context, e *stream.Event)               { o.recorder.Observe(ctx, e) }
 
 func newMetrics(r *prometheus.Registry, services services, provider *tracing.Provider) (*metrics.Observer, error) {
-	o := metrics.Options{Types: services.names()}
+	o := metrics.Options{Types: services.names(), Channels: services.ofChannels()}
 	if provider.Enabled() {
 		o.TraceID = tracing.TraceID
 	}
@@ -72,6 +72,7 @@ func newTracing(cfg frozen, services services, provider *tracing.Provider, conns
 		Provider:      provider,
 		DistrustPeers: cfg.Tracing.DistrustPeers,
 		Types:         services.names(),
+		Channels:      services.ofChannels(),
 		Attributes: func(conn *stream.ConnInfo) []attribute.KeyValue {
 			if c := conns.named(conn.Name); c != nil {
 				return tracing.AddressAttributes(c.local, c.remote)
@@ -117,6 +118,7 @@ func newLogging(in loggingParams) (*logging.Observer, error) {
 		Log:         in.Sampling.of(in.Log.Named("stream")),
 		TraceLog:    in.Trace,
 		Types:       in.Services.names(),
+		Channels:    in.Services.ofChannels(),
 		Slow:        in.Config.Log.Slow,
 		Activity:    in.Config.Log.Activity,
 		PacketTrace: in.Config.Log.Packets != packetsOff,

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 )
 
 // pagez is the answer of /pagez: what the page has to know of the server it is of.
@@ -20,7 +18,7 @@ type pagez struct {
 func (in pagesParams) described(ps pages) pages {
 	about := pagez{
 		Service: in.Config.Tracing.Service, Build: ReadBuild(),
-		Types:    append([]string{}, slices.Compact(slices.Sorted(maps.Values(in.Services.names())))...),
+		Types:    in.Services.all(),
 		TraceURL: in.Config.Tracing.URL, DashboardsURL: in.Config.Dashboards.URL,
 	}
 	ps = append(ps, adminPage{path: "/pagez", about: "what the page shows of this server itself", serve: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -31,15 +31,15 @@ type recorderParams struct {
 
 func newRecorder(in recorderParams) (*flight.Recorder, error) {
 	c := in.Config.Recorder
-	types := in.Services.names()
-	slow, err := slowTypes(c.SlowTypes, types)
+	slow, err := slowTypes(c.SlowTypes, in.Services)
 	if err != nil {
 		return nil, err
 	}
 	o := flight.Options{
-		Records: c.Records, Notable: c.Notable, Slow: never(c.Slow), SlowTypes: slow, Types: types,
+		Records: c.Records, Notable: c.Notable, Slow: never(c.Slow), SlowTypes: slow,
+		Types: in.Services.names(), Channels: in.Services.ofChannels(),
 		ShowPayloads: c.Payloads,
-		Notify:       notifier{in.Log.Named("recorder"), in.Tracing, in.Metrics, types}.notify,
+		Notify:       notifier{in.Log.Named("recorder"), in.Tracing, in.Metrics, in.Services.naming()}.notify,
 	}
 	if in.Provider.Enabled() {
 		o.TraceID = tracing.TraceID
@@ -93,19 +93,15 @@ func never(d time.Duration) time.Duration {
 }
 
 // slowTypes reads the settings of the form NAME=DURATION.
-func slowTypes(list []string, types map[uint64]string) (map[uint64]time.Duration, error) {
+func slowTypes(list []string, services services) (map[uint64]time.Duration, error) {
 	slow := make(map[uint64]time.Duration)
 	for _, text := range list {
 		name, d, err := slowType(text)
 		if err != nil {
 			return nil, &ConfigError{Key: "recorder.slow_types", Value: text, Allowed: slowTypeForm}
 		}
-		found := false
-		for typ, called := range types {
-			if called == name {
-				slow[typ], found = never(d), true
-			}
-		}
+		_, typ, found := services.find(name)
+		slow[typ] = never(d)
 		if !found {
 			return nil, &ConfigError{Key: "recorder.slow_types", Value: text, Allowed: "the name of a request type before the ="}
 		}
@@ -132,7 +128,8 @@ type notifier struct {
 	log     *zap.Logger
 	tracing *tracing.Observer
 	metrics *metrics.Observer
-	types   map[uint64]string
+
+	names naming
 }
 
 // notify exports the span of a notable request that has none, makes its trace an exemplar,
@@ -156,7 +153,7 @@ func (l notifier) notify(n *flight.Notable) (traceID string) {
 			zap.Uint64("type", end.Type), zap.String("role", n.Role().String()), zap.String("outcome", n.Outcome().String()),
 			zap.Duration("duration", end.Duration), zap.String("because", n.Because()), zap.Error(n.Err),
 		}
-		if name := l.types[end.Type]; name != "" {
+		if name := l.names.of(end.Channel, end.Type); name != "" {
 			fields = append(fields, zap.String("method", name))
 		}
 		if n.Payload() != "" {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/flight"
@@ -26,13 +27,13 @@ const (
 // ended, the latest first.
 type requestLister struct {
 	recorder *flight.Recorder
-	types    map[uint64]string
+	services services
 }
 
 func (l requestLister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := newQuery(r.URL.Query(), append([]string{"state", "limit"}, flight.MatchParameters...)...)
 	state, limit := q.choice("state", listInFlight, listNotable, listRecent, listAll), q.limit()
-	match := q.match(l.types)
+	match := q.match(l.services)
 	if err := q.err(); err != nil {
 		badRequest(w, err)
 		return
@@ -53,8 +54,15 @@ func (l requestLister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // match reads the parameters that say which requests are meant.
-func (q *query) match(types map[uint64]string) *flight.Match {
-	m, err := flight.ParseMatch(q.values, types)
+func (q *query) match(services services) *flight.Match {
+	// A number may mean something else on another channel, a name does not.
+	if channel, typ, found := services.find(q.values.Get("type")); found && len(services) > 1 {
+		q.values.Set("type", strconv.FormatUint(typ, 10))
+		if !q.values.Has("channel") {
+			q.values.Set("channel", strconv.FormatUint(channel, 10))
+		}
+	}
+	m, err := flight.ParseMatch(q.values, services.names())
 	if err != nil {
 		q.errs = append(q.errs, err)
 	}

@@ -109,6 +109,45 @@ func (s services) handlers() (channel0 stream.Handler, others map[uint64]stream.
 	return channel0, others
 }
 
+// ofChannels are the names of request types on channels other than 0.
+func (s services) ofChannels() map[uint64]map[uint64]string {
+	all := make(map[uint64]map[uint64]string)
+	for channel, mux := range s {
+		if channel != 0 {
+			all[channel] = mux.Names()
+		}
+	}
+	return all
+}
+
+// naming is the names of all types, as they are when it is made.
+type naming struct {
+	types    map[uint64]string
+	channels map[uint64]map[uint64]string
+}
+
+func (s services) naming() naming { return naming{s.names(), s.ofChannels()} }
+
+// of is what a request type is called on a channel; empty if it has no name.
+func (n naming) of(channel, typ uint64) string {
+	if types, own := n.channels[channel]; own {
+		return types[typ]
+	}
+	return n.types[typ]
+}
+
+// find looks for a request type by its name, on the lowest channel that has it.
+func (s services) find(name string) (channel, typ uint64, found bool) {
+	for _, channel := range slices.Sorted(maps.Keys(s)) {
+		for typ, called := range s[channel].Names() {
+			if called == name {
+				return channel, typ, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
 // names lists the request types of channel 0 and all others by name; where
 // channels differ over a number, that of the lower channel counts.
 func (s services) names() map[uint64]string {
@@ -117,4 +156,14 @@ func (s services) names() map[uint64]string {
 		maps.Copy(all, s[channel].Names())
 	}
 	return all
+}
+
+// all lists the names of all request types, each once.
+func (s services) all() []string {
+	list := []string{}
+	for _, mux := range s {
+		list = slices.AppendSeq(list, maps.Values(mux.Names()))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }

@@ -49,7 +49,7 @@ type statzRequests struct {
 type stats struct {
 	metrics  *metrics.Observer
 	recorder *flight.Recorder
-	types    map[uint64]string
+	names    naming
 	started  time.Time
 }
 
@@ -59,7 +59,7 @@ type typeAndRole struct{ typ, role string }
 func (s stats) inFlight() map[typeAndRole]int {
 	n := make(map[typeAndRole]int)
 	s.recorder.EachInFlight(func(q *stream.OpenRequest) {
-		n[typeAndRole{cmp.Or(s.types[q.Type], "other"), q.Role.String()}]++
+		n[typeAndRole{cmp.Or(s.names.of(q.Channel, q.Type), "other"), q.Role.String()}]++
 	})
 	return n
 }

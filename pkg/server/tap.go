@@ -28,12 +28,12 @@ const (
 // since the last one; empty lines say that nothing happens.
 type tapper struct {
 	recorder *flight.Recorder
-	types    map[uint64]string
+	services services
 }
 
 func (t tapper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := newQuery(r.URL.Query(), append([]string{"rate"}, flight.MatchParameters...)...)
-	rate, match := q.within("rate", defaultTapRate, maxTapRate), q.match(t.types)
+	rate, match := q.within("rate", defaultTapRate, maxTapRate), q.match(t.services)
 	if err := q.err(); err != nil {
 		badRequest(w, err)
 		return

@@ -30,7 +30,7 @@ func entryOfRule(r *flight.Rule) ruleEntry {
 // one.
 type ruler struct {
 	recorder *flight.Recorder
-	types    map[uint64]string
+	services services
 }
 
 func (l ruler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func (l ruler) add(w http.ResponseWriter, r *http.Request) {
 		For:     q.duration("for", flight.DefaultRuleTime),
 		Log:     q.choice("log", "false", "true") == "true", Span: q.choice("span", "true", "false") == "true",
 	}
-	match := q.match(l.types)
+	match := q.match(l.services)
 	if err := q.err(); err != nil {
 		badRequest(w, err)
 		return

@@ -39,7 +39,7 @@ func (t *Observer) Export(e Ended) (traceID string) {
 		return ""
 	}
 	r := &request{
-		Context: context.Background(), observer: t, method: t.method(e.End.Type), kind: trace.SpanKindClient,
+		Context: context.Background(), observer: t, method: t.method(e.End.Channel, e.End.Type), kind: trace.SpanKindClient,
 		begun: e.End.Begun(), conn: e.Conn, label: e.End.Label, size: e.End.RequestSize, ended: true,
 		packet: stream.Packet{
 			Kind: stream.KindRequest, Channel: e.End.Channel, Tag: e.End.Tag, Flags: e.End.Flags, Type: e.End.Type,

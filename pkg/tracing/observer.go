@@ -22,6 +22,10 @@ type Options struct {
 	// Other types are called _OTHER. They are read once.
 	Types map[uint64]string
 
+	// Channels are the same for channels other than 0 whose types have other names. Types
+	// of a channel that is not here are called as Types has them.
+	Channels map[uint64]map[uint64]string
+
 	// DistrustPeers makes spans of callers, which have travelled with their requests,
 	// links of spans here instead of parents: peers then decide neither what is sampled
 	// nor where it belongs.
@@ -47,6 +51,7 @@ type Observer struct {
 	provider   *Provider   // nil: a tracer provider of somebody else
 	low        [64]*method // of the types below, which are the usual ones
 	types      map[uint64]*method
+	channels   map[uint64]map[uint64]*method // of channels with types of their own
 	other      *method
 	attributes func(*stream.ConnInfo) []attribute.KeyValue
 }
@@ -72,7 +77,8 @@ func New(o Options) *Observer {
 			stream.EventRequestBegin, stream.EventRequestDone, stream.EventCallBegin, stream.EventCallDone,
 		),
 		tracer:     o.Provider.Tracer(scopeName, trace.WithSchemaURL(schemaURL)),
-		types:      make(map[uint64]*method, len(o.Types)),
+		types:      methods(o.Types),
+		channels:   make(map[uint64]map[uint64]*method, len(o.Channels)),
 		other:      newMethod(otherName),
 		attributes: o.Attributes,
 		distrust:   o.DistrustPeers,
@@ -86,14 +92,23 @@ func New(o Options) *Observer {
 	if t.provider != nil && !t.provider.Enabled() {
 		t.events = 0
 	}
-	for typ, name := range o.Types {
-		m := newMethod(name)
-		t.types[typ] = m
+	for typ, m := range t.types {
 		if typ < uint64(len(t.low)) {
 			t.low[typ] = m
 		}
 	}
+	for channel, types := range o.Channels {
+		t.channels[channel] = methods(types)
+	}
 	return t
+}
+
+func methods(types map[uint64]string) map[uint64]*method {
+	all := make(map[uint64]*method, len(types))
+	for typ, name := range types {
+		all[typ] = newMethod(name)
+	}
+	return all
 }
 
 // Events are the stages of requests; none if the provider is not enabled.
@@ -127,7 +142,7 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 		return ctx // somebody else's observer calls this one, without asking first
 	}
 	e.Followed = false
-	m, kind := t.method(e.Packet.Type), kindOf(e)
+	m, kind := t.method(e.Packet.Channel, e.Packet.Type), kindOf(e)
 	if kind == trace.SpanKindServer && !t.asks && carried(ctx) && parentOf(ctx) == nil && !t.keeps(e) {
 		return ctx // it was chosen for what had travelled with it alone
 	}
@@ -158,7 +173,7 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
 		return ctx
 	}
-	r := t.newRequest(ctx, e, t.method(e.Packet.Type), kindOf(e))
+	r := t.newRequest(ctx, e, t.method(e.Packet.Channel, e.Packet.Type), kindOf(e))
 	r.link = link
 	if r.span = r.start(); !r.span.IsRecording() {
 		return trace.ContextWithSpan(ctx, r.span)
@@ -193,7 +208,12 @@ func kindOf(e *stream.Event) trace.SpanKind {
 	return trace.SpanKindClient
 }
 
-func (t *Observer) method(typ uint64) *method {
+func (t *Observer) method(channel, typ uint64) *method {
+	if channel != 0 {
+		if types, named := t.channels[channel]; named {
+			return cmp.Or(types[typ], t.other)
+		}
+	}
 	if typ < uint64(len(t.low)) {
 		return cmp.Or(t.low[typ], t.other)
 	}
