@@ -16,17 +16,14 @@ import (
 // opener is what opens a backend.
 type opener func(log *zap.Logger) (store.Backend, error)
 
-var errBackend = errors.New("disk:, memory:, or s3://BUCKET/PREFIX?endpoint=URL")
+var errBackend = errors.New("there is no other kind of backend")
 
 // openTimeout is how long an object store may take to tell what the store is.
 const openTimeout = time.Minute
 
-// opener returns what opens the backend of the settings, which have their defaults.
-func (s *Settings) opener() (opener, error) {
-	class, err := store.ParseClass(s.Hash)
-	if err != nil {
-		return nil, err
-	}
+// opener returns what opens the backend of the settings, which have their defaults,
+// with blocks of a class.
+func (s *Settings) opener(class store.Class) (opener, error) {
 	switch scheme, rest, _ := strings.Cut(s.Backend, ":"); {
 	case scheme == "memory" && rest == "":
 		return func(*zap.Logger) (store.Backend, error) { return store.NewMemory(class, 0), nil }, nil

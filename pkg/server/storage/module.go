@@ -30,7 +30,11 @@ func Module(channel uint64, settings *Settings) fx.Option {
 
 func newBackend(settings *Settings, log *zap.Logger) (store.Backend, error) {
 	settings.SetDefaults()
-	open, err := settings.opener()
+	class, err := store.ParseClass(settings.Hash)
+	if err != nil {
+		return nil, err
+	}
+	open, err := settings.opener(class)
 	if err != nil {
 		return nil, err
 	}

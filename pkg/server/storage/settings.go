@@ -56,14 +56,15 @@ func (s *Settings) Problems() (list []*server.ConfigError) {
 	wrong := func(key, value, allowed string) {
 		list = append(list, &server.ConfigError{Key: key, Value: value, Allowed: allowed})
 	}
-	if _, err := store.ParseClass(s.Hash); err != nil {
+	class, err := store.ParseClass(s.Hash)
+	if err != nil {
 		wrong("hash", s.Hash, strings.Join(store.ClassNames(), ", "))
 	}
 	if s.Sync != syncFlush && s.Sync != syncAlways {
 		wrong("sync", s.Sync, syncFlush+" or "+syncAlways)
 	}
-	if _, err := s.opener(); err != nil {
-		wrong("backend", object.Redacted(s.Backend), err.Error())
+	if _, err := s.opener(class); err != nil {
+		wrong("backend", object.Redacted(s.Backend), "disk:, memory:, or s3://BUCKET/PREFIX?endpoint=URL: "+err.Error())
 	}
 	return list
 }
