@@ -9,9 +9,10 @@ import (
 
 // dialling is one effort to connect, shared by all who wait for it.
 type dialling struct {
-	done chan struct{}
-	use  connUse // of the connection to come; who waits for it may hold it already
-	err  error
+	done     chan struct{}
+	use      connUse // of the connection to come; who waits for it may hold it already
+	attempts int     // begun since anybody had to wait; guarded by mu of the client
+	err      error
 }
 
 // connect returns the current connection, held if that is wanted, and makes one
@@ -85,15 +86,18 @@ func notConnected(req *Request, outcome Outcome, cause error) error {
 // connectAgain dials until there is a connection, or it has failed often enough.
 func (c *Client) connectAgain(d *dialling) {
 	err := errors.New("not tried")
-	for attempt := 0; err != nil && attempt < c.opts.DialAttempts; attempt++ {
+	for err != nil && c.mayDial(d) {
 		if !c.backOff() {
 			err = ErrClosed
 			break
 		}
 		err = c.connectOnce(d)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrClosed):
 		err = fmt.Errorf("dial: %w", err)
+	case err != nil:
+		err = fmt.Errorf("dialled %d times, last: %w", c.opts.DialAttempts, err)
 	}
 	c.mu.Lock()
 	if c.dialling == d {
@@ -102,6 +106,18 @@ func (c *Client) connectAgain(d *dialling) {
 	c.mu.Unlock()
 	d.err = err
 	close(d.done)
+}
+
+// mayDial begins an attempt, or ends the effort: whoever comes later begins another.
+func (c *Client) mayDial(d *dialling) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.attempts == c.opts.DialAttempts {
+		c.dialling = nil
+		return false
+	}
+	d.attempts++
+	return true
 }
 
 // backOff pauses after failures, counted from the last one. It reports false when

@@ -131,7 +131,11 @@ func (c *Client) closeUnheld(conn *Conn) {
 // success if it has answered anything, else as a failure if it was lost. mu is
 // held.
 func (c *Client) retire(conn *Conn, lost bool) {
-	c.current.CompareAndSwap(conn, nil)
+	if c.current.CompareAndSwap(conn, nil) && c.dialling != nil {
+		// It served while its peer was going away, and nobody waited for another one.
+		// Who has to wait from now on has all attempts before it.
+		c.dialling.attempts = 0
+	}
 	use := c.conns[conn]
 	if use == nil || use.judged {
 		return

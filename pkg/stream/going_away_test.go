@@ -135,3 +135,63 @@ func TestGoingAwayWithTheLastTag(t *testing.T) {
 		}
 	})
 }
+
+// A server that ends in order and is not back at once is waited for as long as one that
+// was killed: dials that failed while the old connection still served count for nothing.
+func TestGoingAwayLeavesAllAttempts(t *testing.T) {
+	for name, c := range map[string]struct {
+		drains, away time.Duration // how long the server ends, and is gone then
+	}{
+		"ends at once":     {0, 10 * time.Second},
+		"ends soon":        {time.Second, 10 * time.Second},
+		"ends slowly":      {5 * time.Second, 10 * time.Second},
+		"ends very slowly": {time.Minute, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			exchanged(t, func(t *testing.T, x *exchange) {
+				slow := make(chan struct{})
+				handler := HandlerFunc(func(_ context.Context, req Request) (Response, error) {
+					if string(req.Payload) == "slow" {
+						<-slow
+					}
+					return Response{}, nil
+				})
+				var back time.Time
+				x.answer = func(_ context.Context, n int, far net.Conn) error {
+					if n > 1 && time.Now().Before(back) {
+						return errors.New("nobody listens")
+					}
+					x.serve(far, Options{Handler: handler, DrainTimeout: 2 * time.Minute})
+					return nil
+				}
+				client := x.client(ClientOptions{DialAttempts: 10, Random: func() float64 { return 0.5 }})
+				call := func(text string) error {
+					_, err := client.Call(t.Context(), Request{Payload: []byte(text)})
+					return err
+				}
+				if err := call("first"); err != nil {
+					t.Fatal(err)
+				}
+				served := make(chan error, 1)
+				go func() { served <- call("slow") }()
+				synctest.Wait()
+				back = time.Now().Add(c.drains + c.away)
+				server := x.peers[0]
+				go func() { _ = server.Shutdown(context.Background()) }()
+				synctest.Wait()
+				if err := call("while it ends"); err != nil { // which begins to dial
+					t.Error(err)
+				}
+				time.Sleep(c.drains)
+				close(slow)
+				if err := <-served; err != nil {
+					t.Error(err)
+				}
+				synctest.Wait()
+				if err := call("when it is gone"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

@@ -31,7 +31,7 @@ func Copy(ctx context.Context, from Store, file store.Dirent, w io.Writer, optio
 	if err := c.group.Wait(); err != nil {
 		return err
 	}
-	o.Progress.files.Add(1)
+	o.Progress.file()
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (c *copier) write(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		c.options.Progress.bytes.Add(a.piece.size)
+		c.options.Progress.read(int64(a.piece.size)) //nolint:gosec // at most the span
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (g *getter) directory(ctx context.Context, w *walk, at string, dir store.Di
 		return err
 	}
 	g.directories = append(g.directories, directory{at, meta})
-	g.options.Progress.directories.Add(1)
+	g.options.Progress.directory()
 	return w.directory(ctx, at, dir, func(d store.Dirent) error {
 		at := path.Join(at, d.Name)
 		switch d.Type {
@@ -158,7 +158,7 @@ func (g *getter) link(at string, d store.Dirent) error {
 	if err != nil {
 		return fmt.Errorf("%q: %w", at, malformed("%v", err))
 	}
-	defer g.options.Progress.links.Add(1)
+	defer g.options.Progress.link()
 	info, err := g.root.Lstat(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -194,7 +194,7 @@ func (g *getter) file(ctx context.Context, at string, d store.Dirent) error {
 		if err := g.writeFile(ctx, at, d); err != nil {
 			return fmt.Errorf("%q: %w", at, err)
 		}
-		g.options.Progress.files.Add(1)
+		g.options.Progress.file()
 		return nil
 	})
 	return nil

@@ -141,7 +141,7 @@ func (o *output) piece(ctx context.Context, p piece) error {
 			if p.ref.Type == store.RefBlock {
 				progress.there(len(data))
 			}
-			progress.bytes.Add(p.size)
+			progress.read(int64(p.size)) //nolint:gosec // at most the span
 			if o.new == nil {
 				o.sameUntil = p.at + p.size
 				return nil
@@ -157,13 +157,13 @@ func (o *output) piece(ctx context.Context, p piece) error {
 			if p.ref.Type == store.RefBlock {
 				progress.there(len(data))
 			}
-			progress.bytes.Add(p.size)
+			progress.read(int64(p.size)) //nolint:gosec // at most the span
 			return nil
 		}
 	}
 	switch p.ref.Type {
 	case store.RefLiteral:
-		progress.bytes.Add(p.size)
+		progress.read(int64(p.size)) //nolint:gosec // at most the span
 		return o.write(&p, p.ref.Literal[p.from:p.from+p.size])
 	case store.RefRun:
 		return o.run(ctx, &p)
@@ -214,13 +214,13 @@ func (o *output) fetch(ctx context.Context, p *piece) error {
 		return err
 	}
 	o.getter.options.Progress.moved(len(data))
-	o.getter.options.Progress.bytes.Add(p.size)
+	o.getter.options.Progress.read(int64(p.size)) //nolint:gosec // at most the span
 	return o.write(p, data)
 }
 
 // run writes a run. Zeros are a hole of the file, where nothing else was.
 func (o *output) run(ctx context.Context, p *piece) error {
-	o.getter.options.Progress.bytes.Add(p.size)
+	o.getter.options.Progress.read(int64(p.size)) //nolint:gosec // at most the span
 	if p.ref.Run == 0 && !o.resumed {
 		return nil
 	}

@@ -3,9 +3,12 @@ package tree
 import "sync/atomic"
 
 // Progress counts what has been done so far. It may be read while it is written, and
-// be shared by several operations. What is done again, since a connection was lost, is
-// counted again. The zero value is ready.
+// be shared by several operations. When Put begins anew, since a connection was lost, what
+// it has read until then is counted no longer, so that in the end it is counted once; what
+// was moved is counted whenever it was. The zero value is ready.
 type Progress struct {
+	whole *Progress // counts all that this one counts; nil: none does
+
 	files, directories, links         atomic.Uint64
 	bytes                             atomic.Uint64
 	blocksMoved, bytesMoved           atomic.Uint64
@@ -39,12 +42,58 @@ func (p *Progress) Counts() Counts {
 	}
 }
 
+// round returns a Progress for what may have to be done anew.
+func (p *Progress) round() *Progress { return &Progress{whole: p} }
+
+// forget takes back what a round has counted, but for what it has moved. Nobody counts in
+// it any more.
+func (p *Progress) forget() {
+	for of := p.whole; of != nil; of = of.whole {
+		of.files.Add(-p.files.Load())
+		of.directories.Add(-p.directories.Load())
+		of.links.Add(-p.links.Load())
+		of.bytes.Add(-p.bytes.Load())
+		of.blocksThere.Add(-p.blocksThere.Load())
+		of.bytesThere.Add(-p.bytesThere.Load())
+	}
+}
+
+func (p *Progress) file() {
+	for ; p != nil; p = p.whole {
+		p.files.Add(1)
+	}
+}
+
+func (p *Progress) directory() {
+	for ; p != nil; p = p.whole {
+		p.directories.Add(1)
+	}
+}
+
+func (p *Progress) link() {
+	for ; p != nil; p = p.whole {
+		p.links.Add(1)
+	}
+}
+
+// read counts bytes of files, read or written; fewer than none for those that are to be
+// read again.
+func (p *Progress) read(n int64) {
+	for ; p != nil; p = p.whole {
+		p.bytes.Add(uint64(n)) //nolint:gosec // it wraps as it should
+	}
+}
+
 func (p *Progress) moved(n int) {
-	p.blocksMoved.Add(1)
-	p.bytesMoved.Add(uint64(n)) //nolint:gosec // a length
+	for ; p != nil; p = p.whole {
+		p.blocksMoved.Add(1)
+		p.bytesMoved.Add(uint64(n)) //nolint:gosec // a length
+	}
 }
 
 func (p *Progress) there(n int) {
-	p.blocksThere.Add(1)
-	p.bytesThere.Add(uint64(n)) //nolint:gosec // a length
+	for ; p != nil; p = p.whole {
+		p.blocksThere.Add(1)
+		p.bytesThere.Add(uint64(n)) //nolint:gosec // a length
+	}
 }

@@ -79,7 +79,7 @@ func PutReader(ctx context.Context, to Store, r io.Reader, options Options) (sto
 		ref, err := l.end()
 		n := &node{dirent: store.Dirent{Block: &ref}, done: make(chan struct{})}
 		close(n.done)
-		o.Progress.files.Add(1)
+		o.Progress.file()
 		return n, err
 	})
 	if err != nil || o.Epoch() == epoch {
@@ -118,7 +118,9 @@ func unstable() error { return fmt.Errorf("%w: %d times", ErrUnstable, rounds) }
 func putAll(ctx context.Context, to Store, o *Options, put func(*sender, *Options) (*node, error)) (store.Dirent, error) {
 	for range rounds {
 		epoch := o.Epoch()
-		root, err := putOnce(ctx, to, o, put)
+		round := *o
+		round.Progress = o.Progress.round()
+		root, err := putOnce(ctx, to, &round, put)
 		if err != nil || o.Epoch() == epoch {
 			return root, err
 		}
@@ -129,6 +131,7 @@ func putAll(ctx context.Context, to Store, o *Options, put func(*sender, *Option
 		if ctx.Err() != nil {
 			return store.Dirent{}, context.Cause(ctx)
 		}
+		round.Progress.forget()
 	}
 	return store.Dirent{}, unstable()
 }

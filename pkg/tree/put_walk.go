@@ -127,7 +127,7 @@ func (p *putter) directory(at, name string, depth int) (*node, error) {
 	return n, p.finish(n, func() error {
 		ref, err := p.entries(nodes)
 		n.dirent.Block = &ref
-		p.options.Progress.directories.Add(1)
+		p.options.Progress.directory()
 		return err
 	})
 }
@@ -186,7 +186,7 @@ func (p *putter) link(at, name string) (*node, error) {
 	meta := Metadata{Target: target}
 	n := &node{done: make(chan struct{}), dirent: store.Dirent{Type: store.DirentLink, Name: name, Meta: meta.String()}}
 	close(n.done)
-	p.options.Progress.links.Add(1)
+	p.options.Progress.link()
 	return n, nil
 }
 
@@ -217,6 +217,7 @@ func (p *putter) file(open func() (*os.File, error), at, name string) (*node, er
 		if read != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
 			if attempt == 1 {
 				if _, err := f.Seek(0, io.SeekStart); err == nil {
+					p.options.Progress.read(-read)
 					continue
 				}
 			}
@@ -228,7 +229,7 @@ func (p *putter) file(open func() (*os.File, error), at, name string) (*node, er
 		return n, p.finish(n, func() error {
 			ref, err := l.end()
 			n.dirent.Block = &ref
-			p.options.Progress.files.Add(1)
+			p.options.Progress.file()
 			return err
 		})
 	}
@@ -253,6 +254,6 @@ func putData(l *list, r io.Reader, progress *Progress) (n int64, err error) {
 			return n, err
 		}
 		n += int64(len(chunk))
-		progress.bytes.Add(uint64(len(chunk))) //nolint:gosec // a length
+		progress.read(int64(len(chunk)))
 	}
 }

@@ -188,6 +188,31 @@ func TestPutAfterLostConnection(t *testing.T) {
 	}
 }
 
+// What is read again since a connection was lost is counted once, what is sent again as
+// often as it is.
+func TestPutCountsOnce(t *testing.T) {
+	source := plant(t, 16)
+	var whole, again Progress
+	if _, err := Put(t.Context(), newMemory(t), source, Options{Progress: &whole}); err != nil {
+		t.Fatal(err)
+	}
+	f := &forgetful{memory: newMemory(t)}
+	f.after.Store(20)
+	if _, err := Put(t.Context(), f, source, Options{Progress: &again, Epoch: f.epoch.Load}); err != nil {
+		t.Fatal(err)
+	}
+	want, got := whole.Counts(), again.Counts()
+	if uint64(f.adds.Load()) <= want.BlocksMoved || got.BlocksMoved != uint64(f.adds.Load()) {
+		t.Errorf("%d blocks moved, and %d were sent, of %d", got.BlocksMoved, f.adds.Load(), want.BlocksMoved)
+	}
+	for _, c := range []*Counts{&want, &got} {
+		c.BlocksMoved, c.BytesMoved, c.BlocksThere, c.BytesThere = 0, 0, 0, 0
+	}
+	if got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
+	}
+}
+
 // Check finds any block that is missing.
 func TestCheck(t *testing.T) {
 	m := newMemory(t)
