@@ -60,3 +60,19 @@ func BenchmarkGet64K(b *testing.B) {
 		}
 	}
 }
+
+// What a small block costs with a Sync for each.
+func BenchmarkPutSync4K(b *testing.B) {
+	s := benchStore(b)
+	data := storetest.Block(1, 4<<10)
+	b.SetBytes(4 << 10)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		if _, err := s.Put(b.Context(), numberedCode(n), data); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Sync(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
