@@ -21,7 +21,8 @@ func Copy(ctx context.Context, from Store, file store.Dirent, w io.Writer, optio
 	if ref.Span > o.Limits.Bytes {
 		return overLimit("the file has %d bytes, and %d is the most", ref.Span, o.Limits.Bytes)
 	}
-	c := &copier{reader: &reader{from, o.Limits}, options: o, window: newWindow(o.MaxBytes, o.MaxBlocks), coming: make(chan *arriving, o.MaxBlocks)}
+	c := &copier{reader: &reader{from, o.Limits}, options: o, coming: make(chan *arriving, o.MaxBlocks)}
+	c.recent, c.window = newRecent(c.reader, o)
 	c.group, ctx = errgroup.WithContext(ctx)
 	c.group.Go(func() error {
 		defer close(c.coming)
@@ -40,6 +41,7 @@ func Copy(ctx context.Context, from Store, file store.Dirent, w io.Writer, optio
 type copier struct {
 	reader  *reader
 	options *Options
+	recent  *recent
 	window  *window
 	group   *errgroup.Group
 	coming  chan *arriving // in order
@@ -63,9 +65,7 @@ func (c *copier) fetch(ctx context.Context, p piece) (err error) {
 		}
 		c.group.Go(func() error {
 			defer close(a.done)
-			if a.data, a.err = c.reader.block(ctx, &p); a.err == nil {
-				c.options.Progress.moved(len(a.data))
-			}
+			a.data, a.err = c.recent.piece(ctx, &p, c.options.Progress)
 			return a.err
 		})
 	case store.RefLiteral: // all of it is held, however little is wanted

@@ -31,9 +31,9 @@ const maxFiles = 64
 func Get(ctx context.Context, from Store, root store.Dirent, to string, options Options) error {
 	o := options.filled()
 	g := &getter{
-		options: o, reader: &reader{from, o.Limits}, window: newWindow(o.MaxBytes, o.MaxBlocks),
-		files: make(chan struct{}, maxFiles),
+		options: o, reader: &reader{from, o.Limits}, files: make(chan struct{}, maxFiles),
 	}
+	g.recent, g.window = newRecent(g.reader, o)
 	dir, name := filepath.Split(filepath.Clean(to))
 	switch root.Type {
 	case store.DirentDirectory:
@@ -61,6 +61,7 @@ func Get(ctx context.Context, from Store, root store.Dirent, to string, options 
 type getter struct {
 	options *Options
 	reader  *reader
+	recent  *recent
 	root    *os.Root
 	window  *window
 	group   *errgroup.Group

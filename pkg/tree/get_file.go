@@ -207,16 +207,21 @@ func (o *output) write(p *piece, data []byte) error {
 	return err
 }
 
-// fetch gets a piece from the store and writes it.
+// fetch gets a piece from the store and writes it. Zeros are a hole of the file, where
+// nothing else was.
 func (o *output) fetch(ctx context.Context, p *piece) error {
-	data, err := o.getter.reader.block(ctx, p)
+	data, err := o.getter.recent.piece(ctx, p, o.getter.options.Progress)
 	if err != nil {
 		return err
 	}
-	o.getter.options.Progress.moved(len(data))
 	o.getter.options.Progress.read(int64(p.size)) //nolint:gosec // at most the span
+	if !o.resumed && zeros(data) {
+		return nil
+	}
 	return o.write(p, data)
 }
+
+func zeros(data []byte) bool { return len(bytes.TrimLeft(data, "\x00")) == 0 }
 
 // run writes a run. Zeros are a hole of the file, where nothing else was.
 func (o *output) run(ctx context.Context, p *piece) error {
