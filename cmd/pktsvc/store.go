@@ -49,7 +49,10 @@ func interruptible(cmd *cobra.Command) (ctx context.Context, stop func()) {
 	return ctx, stop
 }
 
-var errInterrupted = errors.New("interrupted; the same command goes on where this one was")
+// goesOn is what to do about a transfer that was cut off.
+const goesOn = "the same command goes on where this one was"
+
+var errInterrupted = errors.New("interrupted; " + goesOn)
 
 // storeError gives an error of a store the exit code that it means.
 func storeError(ctx context.Context, err error) error {

@@ -20,8 +20,9 @@ func newStoreAddCommand() *cobra.Command {
 		Use:   "add --addr ADDRESS FILE|DIR|-...",
 		Short: "Store files and directories and print their references",
 		Long: `Store files and directories, or standard input for -, and print a reference for
-each, in the same order. When it is printed everything is stored durably. Symbolic
-links in directories are stored as links. What cannot be stored is named on standard
+each, in the same order. When it is printed everything is stored durably. At the first
+that cannot be stored it ends: those before it have their references. Symbolic links in
+directories are stored as links. What cannot be stored is named on standard
 error: special files, and what cannot be read.
 
 With --json there is one object instead: stored (path and ref of each), seconds,
@@ -65,13 +66,18 @@ wrong usage, 3 no connection or connection lost, 4 no answer within --timeout.`,
 				}
 				return nil
 			})
-			if err != nil {
+			if err != nil && len(all) == 0 {
 				return err
 			}
-			return t.end(struct {
+			// What is stored has its reference, whatever became of what follows it.
+			ended := t.end(struct {
 				Stored []stored `json:"stored"`
 				transferReport
 			}{all, t.report()}, lines...)
+			if err != nil {
+				return err
+			}
+			return ended
 		},
 	}
 	target.flags(cmd).BoolVar(&asJSON, "json", false, "one JSON object")

@@ -60,10 +60,15 @@ func (t *transfer) options(to *storeConn) tree.Options {
 // watch runs f, and shows on a terminal how far it is.
 func (t *transfer) watch(ctx context.Context, f func() error) error {
 	w := t.cmd.ErrOrStderr()
-	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
-		return storeError(ctx, f())
+	watched := f
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		watched = func() error { return t.watchOn(w, f) }
 	}
-	return storeError(ctx, t.watchOn(w, f))
+	err := storeError(ctx, watched())
+	if coded := (exitError{}); errors.As(err, &coded) && coded.code == exitNoAnswer {
+		return exitError{exitNoAnswer, fmt.Errorf("%w; %s", err, goesOn)}
+	}
+	return err
 }
 
 func (t *transfer) watchOn(w io.Writer, f func() error) error {

@@ -440,6 +440,23 @@ func TestStoreInterrupted(t *testing.T) {
 	}
 }
 
+// What was stored before something could not be has its reference.
+func TestStoreAddSome(t *testing.T) {
+	s := serveStore(t, newMemory())
+	source := sourceTree(t)
+	large := filepath.Join(source, "sub/large")
+	want := ok(t, "", "store", "add", "--addr", s.addr, large)
+	stdout, stderr, code := execute(t, "", "store", "add", "--addr", s.addr, large, source+"/none", large)
+	if code != 1 || stdout != want || !strings.Contains(stderr, "no such file") {
+		t.Errorf("exit code %d, %s%s, want %s", code, stdout, stderr, want)
+	}
+	stdout, _, code = execute(t, "", "store", "add", "--addr", s.addr, "--json", large, source+"/none")
+	var added struct{ Stored []stored }
+	if err := json.Unmarshal([]byte(stdout), &added); err != nil || code != 1 || len(added.Stored) != 1 || added.Stored[0].Path != large {
+		t.Errorf("exit code %d, %s, %v", code, stdout, err)
+	}
+}
+
 func TestStoreErrors(t *testing.T) {
 	s := serveStore(t, newMemory())
 	full := serveStore(t, store.NewMemory(store.BLAKE3, 10))
@@ -517,6 +534,10 @@ func TestStoreProgress(t *testing.T) {
 	transfer := newTransfer(newStoreCommand(), false)
 	if err := transfer.watchOn(&screen, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("watched: %v", err)
+	}
+	err := transfer.watch(t.Context(), func() error { return &stream.Error{Outcome: stream.OutcomeLost, Err: failed} })
+	if exitCode(err) != exitNoAnswer || !errors.Is(err, failed) || !strings.HasSuffix(err.Error(), "; the same command goes on where this one was") {
+		t.Errorf("a connection was lost: %v", err)
 	}
 }
 

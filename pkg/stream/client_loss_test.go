@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -418,5 +419,17 @@ func TestHeldConnectionWhosePeerHasGone(t *testing.T) {
 			t.Errorf("%v, want %v", err, ErrPeerEnded)
 		}
 		mustCall(t, c, "over a new one")
+	})
+}
+
+// Who waited in vain is told how often it was tried, and why the last time failed.
+func TestClientTellsWhyItGaveUp(t *testing.T) {
+	exchanged(t, func(t *testing.T, x *exchange) {
+		refused := errors.New("nobody listens")
+		x.answer = func(context.Context, int, net.Conn) error { return refused }
+		_, err := x.client(ClientOptions{DialAttempts: 3}).Call(t.Context(), Request{})
+		if !errors.Is(err, refused) || !strings.HasSuffix(err.Error(), ": dialled 3 times, last: nobody listens") {
+			t.Error(err)
+		}
 	})
 }
