@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
@@ -43,6 +45,9 @@ wrong usage, 3 no connection or connection lost, 4 no answer within --timeout.`,
 			}
 			defer to.close()
 			t := newTransfer(cmd, asJSON)
+			if !slices.Contains(args, "-") {
+				t.reads(args...)
+			}
 			var all []stored
 			var lines []string
 			err = t.watch(ctx, func() error {

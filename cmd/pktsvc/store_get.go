@@ -56,6 +56,9 @@ connection or connection lost, 4 no answer within --timeout.`,
 			}
 			defer from.close()
 			t := newTransfer(cmd, asJSON)
+			if ref != nil {
+				t.writes(*ref)
+			}
 			options := t.options(from)
 			options.Durable = sync
 			err = t.watch(ctx, func() error {

@@ -114,6 +114,7 @@ func (p *storePull) run(cmd *cobra.Command, dest string) error {
 				return err
 			}
 		}
+		t.writes(report.Ref)
 		if info, err := os.Stat(dest); err == nil && info.IsDir() && !report.Ref.Directory && root.Name != "" {
 			dest = filepath.Join(dest, filepath.Base(root.Name)) // as cp does
 		}

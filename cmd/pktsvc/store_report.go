@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -31,6 +30,7 @@ type transfer struct {
 	cmd      *cobra.Command
 	json     bool
 	progress tree.Progress
+	total    atomic.Int64 // bytes of files that there are to read or write; 0: not known yet
 	begun    time.Time
 
 	mu      sync.Mutex
@@ -69,57 +69,6 @@ func (t *transfer) watch(ctx context.Context, f func() error) error {
 		return exitError{exitNoAnswer, fmt.Errorf("%w; %s", err, goesOn)}
 	}
 	return err
-}
-
-func (t *transfer) watchOn(w io.Writer, f func() error) error {
-	bar := progressbar.NewOptions64(-1,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetElapsedTime(false),
-		progressbar.OptionShowDescriptionAtLineEnd(),
-		progressbar.OptionSpinnerType(14),
-		progressbar.OptionClearOnFinish(),
-	)
-	var before tree.Counts
-	ticker := time.NewTicker(progressInterval)
-	defer ticker.Stop()
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	for {
-		select {
-		case err := <-done:
-			_ = bar.Finish() // a terminal that has gone away is no reason to stop
-			return err
-		case <-ticker.C:
-			now := t.progress.Counts()
-			bar.Describe(describe(now, before))
-			_ = bar.Add(1)
-			before = now
-		}
-	}
-}
-
-// describe is a line of progress. The rates are those since the counts before.
-func describe(now, before tree.Counts) string {
-	perSecond := func(now, before uint64) string {
-		return bytesText(uint64(float64(now-before)/progressInterval.Seconds())) + "/s"
-	}
-	return fmt.Sprintf("%d files, %s at %s; %d blocks moved, %s at %s; %d blocks were there",
-		now.Files, bytesText(now.Bytes), perSecond(now.Bytes, before.Bytes),
-		now.BlocksMoved, bytesText(now.BytesMoved), perSecond(now.BytesMoved, before.BytesMoved), now.BlocksThere)
-}
-
-// bytesText is a number of bytes for people.
-func bytesText(n uint64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, unit := float64(n)/1000, 0
-	for v >= 999.5 && unit < len(units)-1 {
-		v /= 1000
-		unit++
-	}
-	return fmt.Sprintf("%.3g %cB", v, units[unit])
 }
 
 // transferReport is what a transfer says with --json.

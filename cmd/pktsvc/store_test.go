@@ -541,6 +541,51 @@ func TestStoreProgress(t *testing.T) {
 	}
 }
 
+// Where it is known how much there is, a bar says how far it is; what is read once more
+// takes it back.
+func TestStoreProgressBar(t *testing.T) {
+	var screen bytes.Buffer
+	line := &transferLine{w: &screen}
+	shown := func(now tree.Counts, total int64) string {
+		screen.Reset()
+		line.draw(now, total)
+		return screen.String()
+	}
+	if got := shown(tree.Counts{Bytes: 10}, 0); strings.Contains(got, "%") {
+		t.Errorf("of an unknown total: %q", got)
+	}
+	for _, step := range []struct {
+		bytes uint64
+		want  string
+	}{{500, "50%"}, {750, "75%"}, {250, "25%"}, {2000, "99%"}} {
+		if got := shown(tree.Counts{Bytes: step.bytes}, 1000); !strings.Contains(got, step.want) || !strings.Contains(got, " of 1 kB at ") {
+			t.Errorf("%d bytes of 1000: %q, want %s", step.bytes, got, step.want)
+		}
+	}
+	line.clear()
+
+	source := sourceTree(t)
+	large := filepath.Join(source, "sub/large")
+	info, err := os.Stat(large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, paths := range map[int64][]string{2 * info.Size(): {large, large}, 0: {large, source}} {
+		transfer := newTransfer(newStoreCommand(), false)
+		if transfer.reads(paths...); transfer.total.Load() != want {
+			t.Errorf("%v: %d bytes, want %d", paths, transfer.total.Load(), want)
+		}
+	}
+	transfer := newTransfer(newStoreCommand(), false)
+	transfer.writes(tree.Reference{Directory: true, Ref: store.Ref{Span: 7}})
+	if got := transfer.total.Load(); got != 0 {
+		t.Errorf("a directory: %d bytes", got)
+	}
+	if transfer.writes(tree.Reference{Ref: store.Ref{Span: 7}}); transfer.total.Load() != 7 {
+		t.Errorf("a file: %d bytes, want 7", transfer.total.Load())
+	}
+}
+
 func TestMoment(t *testing.T) {
 	for text, want := range map[string]string{
 		"2026-01-31T12:00:00Z": "2026-01-31T12:00:00Z", "1700000000.5": "2023-11-14T22:13:20.5Z",

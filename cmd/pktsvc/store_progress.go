@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/pktsvc/pktsvc/pkg/tree"
+)
+
+// reads tells how much there is to store, if all are files: of directories nobody knows
+// before they have been walked.
+func (t *transfer) reads(paths ...string) {
+	total := int64(0)
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil || !info.Mode().IsRegular() {
+			return
+		}
+		total += info.Size()
+	}
+	t.total.Store(total)
+}
+
+// writes tells how much there is to get, if it is a file.
+func (t *transfer) writes(ref tree.Reference) {
+	if !ref.Directory && ref.Ref.Span <= math.MaxInt64 {
+		t.total.Store(int64(ref.Ref.Span)) //nolint:gosec // it was compared
+	}
+}
+
+func (t *transfer) watchOn(w io.Writer, f func() error) error {
+	line := &transferLine{w: w}
+	ticker := time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		select {
+		case err := <-done:
+			line.clear()
+			return err
+		case <-ticker.C:
+			line.draw(t.progress.Counts(), t.total.Load())
+		}
+	}
+}
+
+// transferLine shows how far a transfer is: with a bar and the time that is left where
+// the total is known. A terminal that has gone away is no reason to stop.
+type transferLine struct {
+	w      io.Writer
+	bar    *progressbar.ProgressBar // nil: nothing is shown yet
+	total  int64                    // of bar; 0: it only turns
+	before tree.Counts
+}
+
+func (l *transferLine) draw(now tree.Counts, total int64) {
+	if l.bar == nil || total != l.total {
+		l.clear()
+		l.begin(total)
+	}
+	before := l.before
+	l.before = now
+	if l.total == 0 {
+		l.bar.Describe(describe(now, before))
+		_ = l.bar.Add(1)
+		return
+	}
+	l.bar.Describe(describeOf(now, before, uint64(l.total))) //nolint:gosec // it is positive
+	at := int64(min(now.Bytes, uint64(l.total-1)))           //nolint:gosec // at the end clear ends it
+	if at < l.bar.State().CurrentNum {                       // it is read once more
+		l.bar.Reset()
+	}
+	_ = l.bar.Set64(at)
+}
+
+func (l *transferLine) begin(total int64) {
+	l.total = total
+	options := []progressbar.Option{
+		progressbar.OptionSetWriter(l.w),
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionClearOnFinish(),
+	}
+	if total > 0 {
+		options = append(options, progressbar.OptionSetWidth(16), progressbar.OptionSetPredictTime(true))
+	} else {
+		total = -1
+		options = append(options, progressbar.OptionSpinnerType(14))
+	}
+	l.bar = progressbar.NewOptions64(total, options...)
+}
+
+func (l *transferLine) clear() {
+	if l.bar != nil {
+		_ = l.bar.Finish()
+	}
+}
+
+// describe is a line of progress. The rates are those since the counts before.
+func describe(now, before tree.Counts) string {
+	return fmt.Sprintf("%d files, %s at %s; %d blocks moved, %s at %s; %d blocks were there",
+		now.Files, bytesText(now.Bytes), perSecond(now.Bytes, before.Bytes),
+		now.BlocksMoved, bytesText(now.BytesMoved), perSecond(now.BytesMoved, before.BytesMoved), now.BlocksThere)
+}
+
+// describeOf is describe where the total is known: with the bar it fits into 80 columns.
+func describeOf(now, before tree.Counts, total uint64) string {
+	return fmt.Sprintf("%s of %s at %s; %s moved", bytesText(now.Bytes), bytesText(total), perSecond(now.Bytes, before.Bytes), bytesText(now.BytesMoved))
+}
+
+// perSecond is a rate for people. What is read once more has none.
+func perSecond(now, before uint64) string {
+	return bytesText(uint64(float64(now-min(now, before))/progressInterval.Seconds())) + "/s"
+}
+
+// bytesText is a number of bytes for people.
+func bytesText(n uint64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1000, 0
+	for v >= 999.5 && unit < len(units)-1 {
+		v /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.3g %cB", v, units[unit])
+}
