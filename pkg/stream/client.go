@@ -52,7 +52,8 @@ type ClientOptions struct {
 	// connection get the error, with pauses that double from MinBackoff (50 ms)
 	// to MaxBackoff (10 s) and are shortened at random by up to half. A
 	// connection that is lost without having answered anything counts as a
-	// failure.
+	// failure. While one whose peer is going away still serves nobody waits, and
+	// dials take none of the attempts.
 	DialAttempts           int
 	MinBackoff, MaxBackoff time.Duration
 
