@@ -167,6 +167,10 @@ var faults = []fault{
 			s := serve(t, embedding(t, storesBadly))
 			return []string{s.admin}, func() { s.breakStore(t) }
 		}},
+	{"little-disk", []string{"PktsvcStoreNearlyFull"},
+		func(t *testing.T) ([]string, func()) {
+			return []string{serve(t, program{}, "--service", "store", "--data", t.TempDir(), "--disk-reserve", "1000000000000000").admin}, nil
+		}},
 	{"clients-rejected", []string{"PktsvcClientCallsFailing"},
 		func(t *testing.T) ([]string, func()) {
 			return []string{serve(t, program{}).bench(t, nil, "--rate", "20", "--type", "2").admin}, nil

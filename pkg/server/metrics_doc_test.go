@@ -91,7 +91,8 @@ func observeStore(r *prometheus.Registry) error {
 	observed.Backend(struct {
 		*store.Memory
 		cache
-	}{store.NewMemory(store.DefaultClass, 0), cache{}})
+		onDisk
+	}{store.NewMemory(store.DefaultClass, 0), cache{}, onDisk{}})
 	return nil
 }
 
@@ -99,6 +100,11 @@ func observeStore(r *prometheus.Registry) error {
 type cache struct{}
 
 func (cache) CacheStats() (hits, misses uint64) { return 0, 0 }
+
+// onDisk is what a backend on a disk has.
+type onDisk struct{}
+
+func (onDisk) DiskUsage() (usage store.DiskUsage) { return usage }
 
 // Names, types, labels and help are a promise to dashboards and alerts.
 func TestMetricsAreThoseOfTheGoldenFile(t *testing.T) {
@@ -137,7 +143,7 @@ const documentHead = `# Metrics
 
 Every metric that ` + "`/metrics`" + ` of ` + "`pktsvc serve`" + ` has, and of ` + "`pktsvc bench --admin`" + `
 but those of the server. Those of the store are there where a store is served; how many
-blocks and bytes it has and what its cache does, where its backend knows. This file is made from
+blocks and bytes it has, what its cache does and how full its disk is, where its backend knows. This file is made from
 [pkg/server/testdata/metrics.golden](../pkg/server/testdata/metrics.golden) by
 ` + "`go test ./pkg/server -run Golden -update`" + `; a test keeps both current.
 

@@ -67,6 +67,14 @@ type Usage struct {
 	Bytes  uint64 // of all blocks
 }
 
+// DiskUsage is what a backend takes of its disk, in bytes.
+type DiskUsage struct {
+	Used    uint64 // by its files
+	Free    uint64 // in its file system
+	Reserve uint64 // of free space, with which it is full; 0: none, or Free is not known
+	Stalls  uint64 // times that writers had to wait for the disk since it was opened
+}
+
 // Measured is a Backend that knows what it takes, without looking.
 type Measured interface {
 	Usage() Usage

@@ -13,6 +13,10 @@ const bytes = chosen('pktsvc_store_bytes');
 const duration = chosen('pktsvc_store_operation_duration_seconds');
 const operations = chosen('pktsvc_store_operation_duration_seconds_count');
 const errors = chosen('pktsvc_store_operation_errors_total');
+const used = chosen('pktsvc_store_disk_bytes');
+const free = chosen('pktsvc_store_disk_free_bytes');
+const reserve = chosen('pktsvc_store_disk_reserve_bytes');
+const stalls = chosen('pktsvc_store_write_stalls_total');
 const corrupt = chosen('pktsvc_store_corrupt_blocks_total');
 const group = chosen('pktsvc_store_sync_requests');
 const synced = chosen('pktsvc_store_sync_requests_sum');
@@ -38,7 +42,7 @@ const now = {
     figure(
       {
         title: 'Bytes',
-        help: 'Bytes of all blocks, as the backends count them. Normal: far below what there is room for. Near it: see runbook PktsvcStoreFull before it fires.',
+        help: 'Bytes of all blocks, as the backends count them. Normal: far below what there is room for. Near it: runbook PktsvcStoreNearlyFull.',
         unit: 'bytes',
         width: 4,
       },
@@ -208,6 +212,39 @@ const backend = {
   ],
 };
 
+const disk = {
+  title: 'The disk',
+  panels: [
+    graph(
+      {
+        title: 'Free less reserve by instance',
+        help: 'What each store can still take: the free space of its disk, less disk_reserve. Normal: for weeks at the present pace. At 0 blocks are refused; see runbook PktsvcStoreNearlyFull. A store that is not on a disk has none.',
+        unit: 'bytes',
+        width: 8,
+      },
+      query('{{instance}}', `${sum('instance', free)} - ${sum('instance', reserve)}`),
+    ),
+    graph(
+      {
+        title: 'Size of files by instance',
+        help: 'What the files of each store take of its disk. Normal: up to 1.4 times the bytes of the blocks, and 64 MiB. It stays and the free space goes: something else uses up the disk.',
+        unit: 'bytes',
+        width: 8,
+      },
+      query('{{instance}}', sum('instance', used)),
+    ),
+    graph(
+      {
+        title: 'Write stalls by instance',
+        help: 'How often per second writers had to wait for the disk, with all buffers full. Normal: 0, or a few while much is added. Often: the disk is slower than what is added; see p99 of put.',
+        unit: 'ops',
+        width: 8,
+      },
+      query('{{instance}}', sum('instance', rate(stalls))),
+    ),
+  ],
+};
+
 const trouble = {
   title: 'What fails',
   panels: [
@@ -237,5 +274,5 @@ export const store: Dashboard = {
   help: 'The store of blocks: what is put and got, how much of it was there already, how long the backend takes, what fails.',
   jobs: 'pktsvc_store_puts_total',
   job: 'pktsvc',
-  rows: [now, traffic, backend, trouble],
+  rows: [now, traffic, backend, disk, trouble],
 };

@@ -55,6 +55,7 @@ func newBackend(settings *Settings, log *zap.Logger) (store.Backend, error) {
 		fields = append(fields, zap.Uint64("blocks", m.Usage().Blocks), zap.Uint64("bytes", m.Usage().Bytes))
 	}
 	log.Info("the store is open", fields...)
+	warnOfLittleRoom(backend, log)
 	if _, err := backend.Archives(); err != nil {
 		log.Warn("requests for archives are refused", zap.Error(err))
 	}

@@ -13,8 +13,9 @@ import (
 
 // Options configure a [Store]. All but the directory may be left out.
 type Options struct {
-	// Dir is the store's directory. It is made if it is not there, and must hold
-	// nothing else. Needed.
+	// Dir is the store's directory. It is made if it is not there. One that is there
+	// must be a store or empty, but for lost+found and files whose name begins with a
+	// dot. Needed.
 	Dir string
 
 	// Class is the class of all hashes. The directory remembers it: another one is

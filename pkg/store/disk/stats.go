@@ -1,5 +1,7 @@
 package disk
 
+import "github.com/pktsvc/pktsvc/pkg/store"
+
 // Stats are what a store has done since it was opened, and what it takes. Counts
 // only grow.
 type Stats struct {
@@ -54,6 +56,16 @@ func (s *Store) Stats() Stats {
 func (s *Store) CacheStats() (hits, misses uint64) {
 	stats := s.Stats()
 	return stats.CacheHits, stats.CacheMisses
+}
+
+// DiskUsage is from Stats, which it calls.
+func (s *Store) DiskUsage() store.DiskUsage {
+	stats := s.Stats()
+	usage := store.DiskUsage{Used: stats.DiskBytes, Free: stats.FreeBytes, Stalls: stats.Stalls}
+	if _, err := s.free(); err == nil {
+		usage.Reserve = unsigned(s.options.Reserve)
+	}
+	return usage
 }
 
 func unsigned(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // it is not negative

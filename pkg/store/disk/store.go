@@ -53,8 +53,8 @@ var (
 
 // Open opens the store in a directory, or makes one. It reads the list of all
 // blocks, about a second for a million. The error matches ErrInUse where another
-// process has the directory, and store.ErrOtherClass where it has hashes of another
-// class.
+// process has the directory, store.ErrOtherClass where it has hashes of another
+// class, and ErrNotStore where it has files of others.
 func Open(o Options) (*Store, error) {
 	o, err := o.frozen()
 	if err != nil {
@@ -80,6 +80,9 @@ type opened struct {
 }
 
 func (s *Store) open() (opened, error) {
+	if err := checkDirectory(s.options.fs, s.options.Dir); err != nil {
+		return opened{}, err
+	}
 	db, err := pebble.Open(s.options.Dir, s.engineOptions())
 	if isInUse(err) {
 		err = fmt.Errorf("%w by another process or by this one: %w", ErrInUse, err)

@@ -223,6 +223,9 @@ func TestFull(t *testing.T) {
 	if err := a.Append(ctx, "a", fresh); !errors.Is(err, store.ErrFull) {
 		t.Errorf("Append: %v, want ErrFull", err)
 	}
+	if got, _ := s.free(); s.DiskUsage().Free != uint64(got) || s.DiskUsage().Reserve != uint64(s.options.Reserve) { //nolint:gosec // they are positive
+		t.Errorf("the disk's usage is %+v, want %d free and the reserve %d", s.DiskUsage(), got, s.options.Reserve)
+	}
 	if !s.Stats().Full {
 		t.Error("the stats do not say that it is full")
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Backend returns b, observed: it behaves as b does, and is [store.Measured] if b is.
-// Levels (blocks, bytes, cache) are shown of the backend of the latest call, until it
+// Levels (blocks, bytes, cache, disk) are shown of the backend of the latest call, until it
 // is closed.
 func (i *Instrument) Backend(b store.Backend) store.Backend {
 	i.levels.of(b)

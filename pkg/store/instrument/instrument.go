@@ -117,7 +117,7 @@ func (i *Instrument) Describe(ch chan<- *prometheus.Desc) {
 	i.levels.describe(ch)
 }
 
-// Collect sends all metrics. It asks the backend for its usage and its cache.
+// Collect sends all metrics. It asks the backend for its usage, its cache and its disk.
 func (i *Instrument) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range i.collected {
 		c.Collect(ch)

@@ -140,7 +140,8 @@ func TestLevels(t *testing.T) {
 	type plain struct{ store.Backend } // which hides all else
 	levels := func(reg *prometheus.Registry) (list []string) {
 		for name := range samples(t, reg) {
-			if strings.HasPrefix(name, "pktsvc_store_blocks") || strings.HasPrefix(name, "pktsvc_store_bytes") || strings.HasPrefix(name, "pktsvc_store_cache") {
+			if strings.HasPrefix(name, "pktsvc_store_blocks") || strings.HasPrefix(name, "pktsvc_store_bytes") || strings.HasPrefix(name, "pktsvc_store_cache") ||
+				strings.HasPrefix(name, "pktsvc_store_disk") || strings.HasPrefix(name, "pktsvc_store_write_stalls") {
 				list = append(list, name)
 			}
 		}
@@ -148,6 +149,7 @@ func TestLevels(t *testing.T) {
 	}
 	usage := []string{"pktsvc_store_blocks", "pktsvc_store_bytes"}
 	cache := []string{`pktsvc_store_cache_lookups_total{result="hit"}`, `pktsvc_store_cache_lookups_total{result="miss"}`}
+	disk := []string{"pktsvc_store_disk_bytes", "pktsvc_store_disk_free_bytes", "pktsvc_store_disk_reserve_bytes", "pktsvc_store_write_stalls_total"}
 
 	for name, test := range map[string]struct {
 		backend store.Backend
@@ -156,6 +158,7 @@ func TestLevels(t *testing.T) {
 		"neither": {plain{newMemory(0)}, nil},
 		"usage":   {store.NewMemory(store.SHA1, 0), usage},
 		"both":    {newMemory(0), slices.Concat(usage, cache)},
+		"a disk":  {onDisk{Backend: plain{newMemory(0)}}, disk},
 	} {
 		i, reg := mustNew(t, Options{})
 		if got := levels(reg); got != nil {
@@ -176,6 +179,26 @@ func TestLevels(t *testing.T) {
 			t.Errorf("%s: of a closed backend there are %q", name, got)
 		}
 	}
+}
+
+// onDisk is a backend with a disk.
+type onDisk struct {
+	store.Backend
+	usage store.DiskUsage
+}
+
+func (o onDisk) DiskUsage() store.DiskUsage { return o.usage }
+
+func TestDiskUsage(t *testing.T) {
+	type plain struct{ store.Backend }
+	i, reg := mustNew(t, Options{})
+	i.Backend(onDisk{plain{newMemory(0)}, store.DiskUsage{Used: 1, Free: 2, Reserve: 3, Stalls: 4}})
+	wantMetrics(t, reg, `
+pktsvc_store_disk_bytes 1
+pktsvc_store_disk_free_bytes 2
+pktsvc_store_disk_reserve_bytes 3
+pktsvc_store_write_stalls_total 4
+`)
 }
 
 // Names and help are as they should be, and all series are there from the start.
