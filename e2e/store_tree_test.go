@@ -28,7 +28,7 @@ const (
 // Memory that neither side may exceed, however large the tree is.
 const (
 	clientMemory = 256 << 20
-	serverMemory = 640 << 20
+	serverMemory = 512 << 20
 )
 
 // A large directory is pushed to a store, pulled into an empty place and compared, pushed
