@@ -8,8 +8,8 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -35,10 +35,7 @@ func TestChaosStoreKill(t *testing.T) {
 			for range kills {
 				var covered []store.Code
 				talk(t, addr, func(c *store.Client) {
-					covered = p.pushUntil(t, c, func() {
-						time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
-						s.kill()
-					})
+					covered = p.pushUntil(t, c, s.kill)
 				})
 				if len(covered) == 0 {
 					t.Fatal("no block was covered before the kill")
@@ -88,20 +85,28 @@ type pusher struct {
 const (
 	pushersAtATime = 8
 	blocksAFlush   = 16
+
+	coveringsBeforeEnd = 12 // at most: flushes, or adds that are durable
 )
 
-// pushUntil pushes until the connection is lost, which end brings about once something
-// has been covered. It returns what was covered.
+// pushUntil pushes until the connection is lost, which end brings about at random, once
+// something has been covered. It returns what was covered.
 func (p *pusher) pushUntil(t *testing.T, c *store.Client, end func()) []store.Code {
 	t.Helper()
 	p.answered, p.covered = nil, nil
 	begun := make(chan struct{})
 	var once sync.Once
+	var left atomic.Int64
+	left.Store(1 + rand.Int64N(coveringsBeforeEnd))
 	var pushing sync.WaitGroup
 	for i := range pushersAtATime {
 		random := rand.New(rand.NewPCG(rand.Uint64(), uint64(i)))
 		pushing.Go(func() {
-			err := p.push(t.Context(), c, random, func() { once.Do(func() { close(begun) }) })
+			err := p.push(t.Context(), c, random, func() {
+				if left.Add(-1) <= 0 {
+					once.Do(func() { close(begun) })
+				}
+			})
 			// Any end will do, but that the store refuses what it is asked.
 			if failed := (*stream.Error)(nil); !errors.As(err, &failed) || failed.Outcome == stream.OutcomeRejected {
 				t.Errorf("push: %v", err)

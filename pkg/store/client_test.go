@@ -217,19 +217,7 @@ func TestClientRefusesNonsense(t *testing.T) {
 		return stream.Response{Flags: 2, Payload: []byte{0x80}}, nil
 	}))
 	c := NewClient(conn, SHA1)
-	ctx := t.Context()
-	for name, ask := range map[string]func() error{
-		"Add":              func() error { _, err := c.Add(ctx, nil); return err },
-		"Get":              func() error { _, err := c.Get(ctx, SHA1.Sum(nil)); return err },
-		"Contains":         func() error { _, err := c.Contains(ctx, SHA1.Sum(nil)); return err },
-		"ContainsIndirect": func() error { _, err := c.ContainsIndirect(ctx, SHA1.Sum(nil)); return err },
-		"Flush":            func() error { return c.Flush(ctx) },
-		"Length":           func() error { _, err := c.Length(ctx); return err },
-		"HashCodes":        func() error { _, err := c.HashCodes(ctx, Code{}, false, 1); return err },
-		"Checksum":         func() error { _, err := c.Checksum(ctx, Code{}, false, 1); return err },
-		"Last":             func() error { _, err := c.Last(ctx, "a"); return err },
-		"List":             func() error { _, err := c.List(ctx, "a"); return err },
-	} {
+	for name, ask := range everyQuestion(t, c) {
 		if err := ask(); err == nil {
 			t.Errorf("%s takes nonsense for an answer", name)
 		}
@@ -258,5 +246,22 @@ func TestClientCodesOfShortPages(t *testing.T) {
 	}
 	if n != 10 {
 		t.Errorf("%d codes of 10", n)
+	}
+}
+
+// everyQuestion is each request that has an answer which can be wrong.
+func everyQuestion(t *testing.T, c *Client) map[string]func() error {
+	ctx := t.Context()
+	return map[string]func() error{
+		"Add":              func() error { _, err := c.Add(ctx, nil); return err },
+		"Get":              func() error { _, err := c.Get(ctx, SHA1.Sum(nil)); return err },
+		"Contains":         func() error { _, err := c.Contains(ctx, SHA1.Sum(nil)); return err },
+		"ContainsIndirect": func() error { _, err := c.ContainsIndirect(ctx, SHA1.Sum(nil)); return err },
+		"Flush":            func() error { return c.Flush(ctx) },
+		"Length":           func() error { _, err := c.Length(ctx); return err },
+		"HashCodes":        func() error { _, err := c.HashCodes(ctx, Code{}, false, 1); return err },
+		"Checksum":         func() error { _, err := c.Checksum(ctx, Code{}, false, 1); return err },
+		"Last":             func() error { _, err := c.Last(ctx, "a"); return err },
+		"List":             func() error { _, err := c.List(ctx, "a"); return err },
 	}
 }

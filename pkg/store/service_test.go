@@ -257,20 +257,9 @@ func (broken) Entries(context.Context, ArchiveName) iter.Seq2[[]byte, error] {
 // What a backend cannot do is refused, whatever it is, and never taken for missing.
 func TestBrokenBackend(t *testing.T) {
 	c := NewClient(served(t, NewService(broken{}, Options{})), SHA1)
-	ctx := t.Context()
-	for name, ask := range map[string]func() error{
-		"Add":              func() error { _, err := c.Add(ctx, nil); return err },
-		"Get":              func() error { _, err := c.Get(ctx, SHA1.Sum(nil)); return err },
-		"Contains":         func() error { _, err := c.Contains(ctx, SHA1.Sum(nil)); return err },
-		"ContainsIndirect": func() error { _, err := c.ContainsIndirect(ctx, SHA1.Sum(nil)); return err },
-		"Flush":            func() error { return c.Flush(ctx) },
-		"Length":           func() error { _, err := c.Length(ctx); return err },
-		"HashCodes":        func() error { _, err := c.HashCodes(ctx, Code{}, false, 1); return err },
-		"Checksum":         func() error { _, err := c.Checksum(ctx, Code{}, false, 1); return err },
-		"Last":             func() error { _, err := c.Last(ctx, "a"); return err },
-		"List":             func() error { _, err := c.List(ctx, "a"); return err },
-		"Update":           func() error { return c.Update(ctx, "a", Entry{}) },
-	} {
+	questions := everyQuestion(t, c)
+	questions["Update"] = func() error { return c.Update(t.Context(), "a", Entry{}) }
+	for name, ask := range questions {
 		if err := ask(); !errors.Is(err, stream.ErrRejected) {
 			t.Errorf("%s: %v, want a refusal", name, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
+	"github.com/pktsvc/pktsvc/pkg/store/storetest"
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -30,22 +30,7 @@ func served(t testing.TB, b store.Backend) *store.Client {
 
 func connected(t testing.TB, h stream.Handler) *stream.Conn {
 	t.Helper()
-	near, far := net.Pipe()
-	server, err := stream.NewConn(far, stream.Options{Handler: h})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := stream.NewConn(near, stream.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		server.Close()
-		<-client.Done()
-		<-server.Done()
-	})
-	return client
+	return storetest.Connect(t, h, nil)
 }
 
 // memory is a served store in memory that counts what it is asked for, and can be

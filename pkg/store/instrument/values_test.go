@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -232,23 +231,8 @@ func TestNewTwice(t *testing.T) {
 // connect returns a client of a service; both are gone when the test ends.
 func connect(t testing.TB, s *store.Service, o stream.Observer) *store.Client {
 	t.Helper()
-	near, far := net.Pipe()
-	server, err := stream.NewConn(far, stream.Options{Handler: s.Mux(), Observer: o})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := stream.NewConn(near, stream.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		server.Close()
-		<-client.Done()
-		<-server.Done()
-		s.Close()
-	})
-	return store.NewClient(client, store.SHA256)
+	t.Cleanup(func() { s.Close() }) // after the connection
+	return store.NewClient(storetest.Connect(t, s.Mux(), o), store.SHA256)
 }
 
 // wantMetrics compares all series that are not 0, and levels, with lines of NAME VALUE.
