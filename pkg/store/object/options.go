@@ -155,11 +155,11 @@ func checkPrefix(prefix string) error {
 	}
 	for part := range strings.SplitSeq(prefix, "/") {
 		if part == "" || strings.Trim(part, ".") == "" {
-			return fmt.Errorf("prefix %q: want parts with a slash between two, none empty or of dots", prefix)
+			return errors.New("prefix: want parts with a slash between two, none empty or of dots")
 		}
 		for _, r := range part {
 			if !plain(r) && r != '.' {
-				return fmt.Errorf("prefix %q: want letters, digits and -_. only", prefix)
+				return errors.New("prefix: want letters, digits, slashes and -_. only")
 			}
 		}
 	}

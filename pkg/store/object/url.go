@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,12 +15,16 @@ const Scheme = "s3://"
 
 var errURL = errors.New("want s3://BUCKET/PREFIX?endpoint=http://HOST:PORT&region=REGION&path_style=true, of which the bucket is needed")
 
+// parameterName is what a name of a parameter looks like, known or mistyped. What
+// stands after a question mark that is part of a password does not.
+var parameterName = regexp.MustCompile(`^[a-z][a-z_-]{0,19}$`)
+
 // ParseURL reads where a store is:
 //
 //	s3://BUCKET/PREFIX?endpoint=http://127.0.0.1:9000&region=us-east-1&path_style=true
 //
-// Only the bucket is needed. Credentials have no place in it. Errors do not repeat
-// the URL, which might have some nevertheless.
+// Only the bucket is needed. Credentials have no place in it. Errors repeat of the
+// URL only what is a plain word, as it might have some nevertheless.
 func ParseURL(text string) (Options, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -36,20 +41,23 @@ func ParseURL(text string) (Options, error) {
 	}
 	o := Options{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
 	for name, values := range query {
-		if len(values) > 1 {
-			return Options{}, fmt.Errorf("the parameter %.40q is given twice", name)
+		switch {
+		case !parameterName.MatchString(name):
+			return Options{}, fmt.Errorf("a parameter that is unknown: %w", errURL)
+		case len(values) > 1:
+			return Options{}, fmt.Errorf("the parameter %q is given twice", name)
 		}
 		switch name {
 		case "endpoint":
-			o.Endpoint = strings.TrimSuffix(values[0], "/")
+			o.Endpoint = strings.TrimRight(values[0], "/")
 		case "region":
 			o.Region = values[0]
 		case "path_style":
 			if o.PathStyle, err = strconv.ParseBool(values[0]); err != nil {
-				return Options{}, fmt.Errorf("path_style: want true or false, not %.20q", values[0])
+				return Options{}, errors.New("path_style: want true or false")
 			}
 		default:
-			return Options{}, fmt.Errorf("unknown parameter %.40q: %w", name, errURL)
+			return Options{}, fmt.Errorf("unknown parameter %q: %w", name, errURL)
 		}
 	}
 	_, err = o.freeze()
