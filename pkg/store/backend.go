@@ -21,6 +21,11 @@ type Backend interface {
 	// not kept. The error matches ErrFull if there is no room.
 	Put(ctx context.Context, code Code, data []byte) (added bool, err error)
 
+	// Replace stores a block in the place of one that Put found present but that Get
+	// does not return as it was: afterwards it does. data belongs to the caller, and
+	// is not kept. The error matches ErrFull if there is no room.
+	Replace(ctx context.Context, code Code, data []byte) error
+
 	// Get returns a block, which belongs to the caller, or an error that matches
 	// ErrMissing.
 	Get(ctx context.Context, code Code) ([]byte, error)

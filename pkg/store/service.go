@@ -25,9 +25,10 @@ type Options struct {
 	// made for. It is called by one goroutine at a time and must not block.
 	Synced func(requests int, err error)
 
-	// Corrupt is told of each block that was found to be damaged. It may be called
-	// concurrently and must not block.
-	Corrupt func(code Code)
+	// Corrupt is told each time that a block is found to be damaged. From then on the
+	// store says that it does not have it, until somebody adds it again, of which
+	// Mended is told. Both may be called concurrently and must not block.
+	Corrupt, Mended func(code Code)
 }
 
 // Defaults of [Options].
@@ -41,6 +42,7 @@ type Service struct {
 	backend Backend
 	options Options
 	flusher flusher
+	damaged damaged
 }
 
 // NewService returns a service for the blocks of a backend. The backend is the
@@ -54,6 +56,9 @@ func NewService(b Backend, o Options) *Service {
 	}
 	if o.Corrupt == nil {
 		o.Corrupt = func(Code) {}
+	}
+	if o.Mended == nil {
+		o.Mended = func(Code) {}
 	}
 	return &Service{backend: b, options: o, flusher: flusher{sync: b.Sync, synced: o.Synced}}
 }
@@ -89,11 +94,23 @@ func (s *Service) add(ctx context.Context, r AddRequest) (Code, error) {
 		return Code{}, err
 	}
 	code := r.Class.Sum(r.Data)
-	if _, err := s.backend.Put(ctx, code, r.Data); err != nil {
+	if err := s.put(ctx, code, r.Data); err != nil {
 		return Code{}, err
 	}
 	// Also where the block was there already: that need not be durable yet.
 	return code, s.stored(ctx)
+}
+
+func (s *Service) put(ctx context.Context, code Code, data []byte) error {
+	if !s.damaged.has(code) {
+		_, err := s.backend.Put(ctx, code, data)
+		return err
+	}
+	err := s.backend.Replace(ctx, code, data)
+	if err == nil && s.damaged.remove(code) {
+		s.options.Mended(code)
+	}
+	return err
 }
 
 // stored is called when something has been stored and is about to be answered.
@@ -130,6 +147,7 @@ func (s *Service) block(ctx context.Context, code Code) ([]byte, error) {
 	}
 	if err != nil {
 		if errors.Is(err, ErrCorrupt) { // which the backend may have found itself
+			s.damaged.add(code)
 			s.options.Corrupt(code)
 		}
 		return nil, err
@@ -138,7 +156,7 @@ func (s *Service) block(ctx context.Context, code Code) ([]byte, error) {
 }
 
 func (s *Service) contains(ctx context.Context, code Code) (bool, error) {
-	if s.sameClass(code.class) != nil {
+	if s.sameClass(code.class) != nil || s.damaged.has(code) {
 		return false, nil
 	}
 	return s.backend.Has(ctx, code)

@@ -137,8 +137,11 @@ func mustAdd(t testing.TB, c *Client, data string) Code {
 // A block that has changed where it is kept is not given out.
 func TestCorruptBlock(t *testing.T) {
 	m := NewMemory(BLAKE3, 0)
-	var corrupt []Code
-	c := NewClient(served(t, NewService(m, Options{Corrupt: func(c Code) { corrupt = append(corrupt, c) }})), BLAKE3)
+	var corrupt, mended []Code
+	c := NewClient(served(t, NewService(m, Options{
+		Corrupt: func(c Code) { corrupt = append(corrupt, c) },
+		Mended:  func(c Code) { mended = append(mended, c) },
+	})), BLAKE3)
 	code := mustAdd(t, c, "good")
 	m.blocks[code][0] ^= 1
 	if data, err := c.Get(t.Context(), code); !errors.Is(err, stream.ErrRejected) {
@@ -146,6 +149,29 @@ func TestCorruptBlock(t *testing.T) {
 	}
 	if len(corrupt) != 1 || corrupt[0] != code {
 		t.Errorf("told of corrupt blocks %v", corrupt)
+	}
+
+	// Whoever has the block is asked for it, as if it were not there.
+	if has, err := c.Contains(t.Context(), code); has || err != nil {
+		t.Errorf("Contains: %v, %v, want false", has, err)
+	}
+	if len(mended) > 0 {
+		t.Errorf("told of mended blocks %v before they were added", mended)
+	}
+	for range 2 { // the second time it is there
+		mustAdd(t, c, "good")
+	}
+	if len(mended) != 1 || mended[0] != code {
+		t.Errorf("told of mended blocks %v", mended)
+	}
+	if data, err := c.Get(t.Context(), code); string(data) != "good" || err != nil {
+		t.Errorf("Get after Add: %q, %v", data, err)
+	}
+	if has, err := c.Contains(t.Context(), code); !has || err != nil {
+		t.Errorf("Contains after Add: %v, %v, want true", has, err)
+	}
+	if u := m.Usage(); u.Blocks != 1 || u.Bytes != 4 {
+		t.Errorf("usage %+v, want 1 block of 4 bytes", u)
 	}
 }
 

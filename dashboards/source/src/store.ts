@@ -18,6 +18,7 @@ const free = chosen('pktsvc_store_disk_free_bytes');
 const reserve = chosen('pktsvc_store_disk_reserve_bytes');
 const stalls = chosen('pktsvc_store_write_stalls_total');
 const corrupt = chosen('pktsvc_store_corrupt_blocks_total');
+const mended = chosen('pktsvc_store_mended_blocks_total');
 const group = chosen('pktsvc_store_sync_requests');
 const synced = chosen('pktsvc_store_sync_requests_sum');
 const syncs = chosen('pktsvc_store_sync_requests_count');
@@ -260,11 +261,12 @@ const trouble = {
     graph(
       {
         title: 'Corrupt blocks',
-        help: 'Blocks that were found to have another hash than they should, per second; each time counts. Normal: 0. If not: the medium, or somebody who wrote behind the store; see runbook PktsvcStoreCorrupt.',
+        help: 'Blocks that were found to have another hash than they should, per second; each time counts. Normal: 0. If not: the medium, or somebody who wrote behind the store; see runbook PktsvcStoreCorrupt. mended: somebody added the block again, and it took the place of the corrupt one.',
         unit: 'ops',
         width: 12,
       },
       query('{{instance}}', sum('instance', rate(corrupt))),
+      query('{{instance}} mended', sum('instance', rate(mended))),
     ),
   ],
 };

@@ -29,9 +29,11 @@ func (s *Settings) opener(class store.Class) (opener, error) {
 		return func(*zap.Logger) (store.Backend, error) { return store.NewMemory(class, 0), nil }, nil
 	case scheme == "disk" && rest == "":
 		return func(log *zap.Logger) (store.Backend, error) {
+			engine := log.Named("engine")
 			return disk.Open(disk.Options{
 				Dir: s.Data, Class: class, Cache: int64(s.Cache), Reserve: int64(s.Reserve),
-				Log: func(line string) { log.Debug(line) },
+				Log:  func(line string) { engine.Debug(line) },
+				Full: tellOfRoom(log),
 			})
 		}, nil
 	case scheme == "s3":

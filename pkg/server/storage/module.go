@@ -40,7 +40,7 @@ func newBackend(settings *Settings, log *zap.Logger) (store.Backend, error) {
 	}
 	begun := time.Now()
 	log = log.Named("store")
-	backend, err := open(log.Named("engine"))
+	backend, err := open(log)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,7 @@ func newService(lc fx.Lifecycle, backend store.Backend, observed *instrument.Ins
 	s := store.NewService(observed.Backend(backend), observed.Options(store.Options{
 		SyncAlways: settings.Sync == syncAlways,
 		Corrupt:    func(code store.Code) { log.Error("a block is corrupt", zap.Stringer("code", code)) },
+		Mended:     func(code store.Code) { log.Info("a corrupt block has been replaced", zap.Stringer("code", code)) },
 	}))
 	watch := watchFailure(backend, log, end)
 	lc.Append(fx.StartStopHook(watch.start, func(context.Context) error {

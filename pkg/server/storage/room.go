@@ -7,6 +7,17 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/store/instrument"
 )
 
+// tellOfRoom says when the store becomes full, and when it is no more.
+func tellOfRoom(log *zap.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Error("the store is full, and what is added is refused", zap.Error(err))
+			return
+		}
+		log.Info("the store has room again")
+	}
+}
+
 // warnOfLittleRoom says so where a backend is full, or soon will be: less than twice
 // its reserve is free.
 func warnOfLittleRoom(b store.Backend, log *zap.Logger) {

@@ -22,7 +22,7 @@ const DefaultLimit = 64 << 20
 //
 // Several that want a missing block at a time share one Get of the backend below.
 type Backend struct {
-	store.Backend // below; Put, Codes and whatever else is not a read goes there
+	store.Backend // below; Put, Replace, Codes and whatever else is not a read goes there
 
 	limit int64
 

@@ -18,37 +18,50 @@ func (s *Store) Put(ctx context.Context, code store.Code, data []byte) (added bo
 	if code.Class() != s.options.Class {
 		return false, fmt.Errorf("%w: %v, not %v", store.ErrOtherClass, s.options.Class, code.Class())
 	}
-	index := indexKey(code)
-	lock := &s.stripes[index[1]]
+	lock := &s.stripes[code.Hash()[0]]
 	lock.Lock()
 	defer lock.Unlock()
 	if there, err := s.Has(ctx, code); err != nil || there {
 		return false, err
 	}
-	if err := s.room.take(len(data)); err != nil {
+	if err := s.write(ctx, code, data); err != nil {
 		return false, err
+	}
+	s.blocks.Add(1)
+	s.bytes.Add(uint64(len(data)))
+	return true, nil
+}
+
+// Replace implements [store.Backend]. The damaged block goes on taking its room.
+func (s *Store) Replace(ctx context.Context, code store.Code, data []byte) error {
+	if code.Class() != s.options.Class {
+		return fmt.Errorf("%w: %v, not %v", store.ErrOtherClass, s.options.Class, code.Class())
+	}
+	return s.write(ctx, code, data)
+}
+
+// write writes a block and its entry in the index, which take the place of others.
+func (s *Store) write(ctx context.Context, code store.Code, data []byte) error {
+	if err := s.room.take(len(data)); err != nil {
+		return err
 	}
 	release, err := s.beginWrite(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer release()
 	// data must not be read when Put has returned, so the copy is made here and not
 	// in run.
+	index := indexKey(code)
 	batch := s.db.NewBatchWithSize(len(data) + 128)
 	block := batch.SetDeferred(len(index), len(data))
 	copy(block.Key, index)
 	block.Key[0] = kindBlock
 	copy(block.Value, data)
 	if err := batch.Set(index, binary.AppendUvarint(nil, uint64(len(data))), nil); err != nil {
-		return false, err
+		return err
 	}
-	if err := s.apply(batch); err != nil {
-		return false, err
-	}
-	s.blocks.Add(1)
-	s.bytes.Add(uint64(len(data)))
-	return true, nil
+	return s.apply(batch)
 }
 
 // beginWrite waits until few enough others hold a copy of what they write: the engine

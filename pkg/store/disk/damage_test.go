@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -149,13 +150,14 @@ func readDamaged(t *testing.T, o Options, codes []store.Code, what string) (refu
 	told := 0 // by one request at a time
 	service := store.NewService(s, store.Options{Corrupt: func(store.Code) { told++ }})
 	client, done := connect(t, service)
-	for _, code := range codes {
+	for n, code := range codes {
 		data, err := client.Get(t.Context(), code)
 		if errors.Is(err, store.ErrAnswer) || err == nil && store.BLAKE3.Sum(data) != code {
 			t.Errorf("%s: %v came with %d wrong bytes, %v", what, code, len(data), err)
 		}
 		if err != nil {
 			refused++
+			mend(t, client, storetest.Block(n, 100+n*200), what)
 		}
 	}
 	done()
@@ -166,4 +168,17 @@ func readDamaged(t *testing.T, o Options, codes []store.Code, what string) (refu
 		t.Logf("%s: Close: %v", what, err)
 	}
 	return refused
+}
+
+// mend adds a block that is damaged.
+func mend(t *testing.T, client *store.Client, data []byte, what string) {
+	t.Helper()
+	code, err := client.Add(t.Context(), data)
+	if err != nil {
+		t.Errorf("%s: it is not mended by adding it: %v", what, err)
+		return
+	}
+	if got, err := client.Get(t.Context(), code); !bytes.Equal(got, data) || err != nil {
+		t.Errorf("%s: %v came with %d wrong bytes after it was added again, %v", what, code, len(got), err)
+	}
 }

@@ -41,6 +41,12 @@ type Options struct {
 	// concurrently, and must not block or use the store.
 	Log func(line string)
 
+	// Full is told when the store has become full, with an error that matches
+	// store.ErrFull, and with nil when there is room again, both as somebody adds
+	// something. It is called by one goroutine at a time, and must not block or use
+	// the store.
+	Full func(err error)
+
 	fs vfs.FS // tests have others
 }
 
@@ -75,6 +81,9 @@ func (o Options) frozen() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = func(string) {}
+	}
+	if o.Full == nil {
+		o.Full = func(error) {}
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default

@@ -21,6 +21,7 @@ const (
 type room struct {
 	reserve int64                 // 0: nothing is refused
 	free    func() (int64, error) // what there is
+	told    func(error)           // of each change
 
 	mu    sync.Mutex
 	asked time.Time
@@ -37,7 +38,10 @@ func (r *room) take(n int) error {
 	defer r.mu.Unlock()
 	if r.since += int64(n); r.since > min(askAfter, r.reserve/16) || time.Since(r.asked) >= askEvery {
 		r.asked, r.since = time.Now(), 0
-		r.err = r.ask(int64(n))
+		before := r.err
+		if r.err = r.ask(int64(n)); (r.err == nil) != (before == nil) {
+			r.told(r.err)
+		}
 	}
 	return r.err
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,18 @@ func TestRoomAsksSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		free, asked := int64(1000<<20), 0
 		var failing error
-		r := room{reserve: DefaultReserve, free: func() (int64, error) { asked++; return free, failing }}
+		told := "" // of what, and how often
+		r := room{
+			reserve: DefaultReserve,
+			free:    func() (int64, error) { asked++; return free, failing },
+			told: func(err error) {
+				if errors.Is(err, store.ErrFull) {
+					told += "full "
+				} else {
+					told += fmt.Sprint(err, " ")
+				}
+			},
+		}
 		take := func(what string, n int, full bool, times int) {
 			t.Helper()
 			if err := r.take(n); errors.Is(err, store.ErrFull) != full || r.full() != full {
@@ -45,5 +57,8 @@ func TestRoomAsksSeldom(t *testing.T) {
 		take("no answer", 1, false, 6)
 		r.reserve = -1
 		take("no reserve", 1<<40, false, 6)
+		if want := "full <nil> full <nil> "; told != want {
+			t.Errorf("told of %q, want %q", told, want)
+		}
 	})
 }

@@ -63,6 +63,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{options: o, failure: newFailure(), writes: make(chan struct{}, writesAtATime)}
 	s.room.reserve = o.Reserve
 	s.room.free = s.free
+	s.room.told = o.Full
 	opened, err := run(s.failure, s.open)
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", o.Dir, err)

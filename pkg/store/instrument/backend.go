@@ -46,6 +46,15 @@ func (o *observed) Put(ctx context.Context, code store.Code, data []byte) (added
 	return added, err
 }
 
+func (o *observed) Replace(ctx context.Context, code store.Code, data []byte) error {
+	c := o.by.begin(ctx, opReplace)
+	err := o.Backend.Replace(c.ctx, code, data)
+	c.about(code)
+	c.number(keySize, len(data))
+	c.end(err, resultOK)
+	return err
+}
+
 func (o *observed) Get(ctx context.Context, code store.Code) ([]byte, error) {
 	c := o.by.begin(ctx, opGet)
 	data, err := o.Backend.Get(c.ctx, code)

@@ -12,6 +12,7 @@ import (
 type still struct{ store.Backend }
 
 func (still) Put(context.Context, store.Code, []byte) (bool, error) { return false, nil }
+func (still) Replace(context.Context, store.Code, []byte) error     { return nil }
 func (still) Get(context.Context, store.Code) ([]byte, error)       { return nil, nil }
 func (still) Has(context.Context, store.Code) (bool, error)         { return true, nil }
 func (still) Length(context.Context) (uint64, error)                { return 0, nil }
@@ -24,12 +25,14 @@ func TestObservingDoesNotAllocate(t *testing.T) {
 	o := i.Options(store.Options{})
 	for name, f := range map[string]func(){
 		"Put":     func() { _, _ = b.Put(ctx, code, data) },
+		"Replace": func() { _ = b.Replace(ctx, code, data) },
 		"Get":     func() { _, _ = b.Get(ctx, code) },
 		"Has":     func() { _, _ = b.Has(ctx, code) },
 		"Length":  func() { _, _ = b.Length(ctx) },
 		"Sync":    func() { _ = b.Sync(ctx) },
 		"Synced":  func() { o.Synced(10, nil) },
 		"Corrupt": func() { o.Corrupt(code) },
+		"Mended":  func() { o.Mended(code) },
 	} {
 		for range 100 { // until the native histogram has its buckets
 			f()

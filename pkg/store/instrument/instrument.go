@@ -34,6 +34,7 @@ type Instrument struct {
 	gets       [numGets]prometheus.Counter
 	got        prometheus.Counter // bytes
 	corrupt    prometheus.Counter
+	mended     prometheus.Counter
 	group      prometheus.Histogram
 	levels     levels
 
@@ -78,9 +79,11 @@ func New(reg prometheus.Registerer, o Options) (*Instrument, error) {
 	i.got = counter("pktsvc_store_get_bytes_total", "Bytes of the blocks that the backend found.")
 	i.corrupt = counter("pktsvc_store_corrupt_blocks_total",
 		"Times that a block was found to have another hash than it should, by the service or by the backend. It was not given out.")
+	i.mended = counter("pktsvc_store_mended_blocks_total",
+		"Corrupt blocks that somebody added again, and that took their place.")
 	i.group = histogram("pktsvc_store_sync_requests",
 		"Requests that waited for the same sync of the backend.", prometheus.ExponentialBuckets(1, 2, 11))
-	i.collected = append(i.collected, puts, putBytes, gets, i.got, i.corrupt, i.group)
+	i.collected = append(i.collected, puts, putBytes, gets, i.got, i.corrupt, i.mended, i.group)
 
 	if reg != nil {
 		if err := reg.Register(i); err != nil {
@@ -93,7 +96,7 @@ func New(reg prometheus.Registerer, o Options) (*Instrument, error) {
 // Options returns the options of a service with call-backs that count, and then call
 // those of o.
 func (i *Instrument) Options(o store.Options) store.Options {
-	synced, corrupt := o.Synced, o.Corrupt
+	synced, corrupt, mended := o.Synced, o.Corrupt, o.Mended
 	o.Synced = func(requests int, err error) {
 		i.group.Observe(float64(requests))
 		if synced != nil {
@@ -104,6 +107,12 @@ func (i *Instrument) Options(o store.Options) store.Options {
 		i.corrupt.Inc()
 		if corrupt != nil {
 			corrupt(code)
+		}
+	}
+	o.Mended = func(code store.Code) {
+		i.mended.Inc()
+		if mended != nil {
+			mended(code)
 		}
 	}
 	return o

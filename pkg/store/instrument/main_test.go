@@ -43,6 +43,13 @@ func (m *memory) Put(ctx context.Context, code store.Code, data []byte) (bool, e
 	return m.Memory.Put(ctx, code, data)
 }
 
+func (m *memory) Replace(ctx context.Context, code store.Code, data []byte) error {
+	if m.err != nil {
+		return m.err
+	}
+	return m.Memory.Replace(ctx, code, data)
+}
+
 func (m *memory) Get(ctx context.Context, code store.Code) ([]byte, error) {
 	if m.err != nil {
 		return nil, m.err
@@ -114,6 +121,7 @@ func all(ctx context.Context, b store.Backend) {
 	data := []byte("block")
 	code := b.Class().Sum(data)
 	_, _ = b.Put(ctx, code, data)
+	_ = b.Replace(ctx, code, data)
 	_, _ = b.Get(ctx, code)
 	_, _ = b.Has(ctx, code)
 	for range b.Codes(ctx, store.Code{}) {

@@ -15,6 +15,7 @@ import (
 // The operations of a backend and of its archives.
 const (
 	opPut = iota
+	opReplace
 	opGet
 	opHas
 	opCodes
@@ -26,7 +27,7 @@ const (
 	numOperations
 )
 
-var operationNames = [numOperations]string{"put", "get", "has", "codes", "length", "sync", "append", "last", "entries"}
+var operationNames = [numOperations]string{"put", "replace", "get", "has", "codes", "length", "sync", "append", "last", "entries"}
 
 // The kinds of failures. That something is not there is none.
 const (

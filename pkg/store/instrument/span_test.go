@@ -37,6 +37,7 @@ func TestSpans(t *testing.T) {
 	home := keyArchive.String("home")
 	want := map[string][]attribute.KeyValue{
 		"store.put":     {code, keySize.Int(5), keyResult.String("new")},
+		"store.replace": {code, keySize.Int(5), keyResult.String("ok")},
 		"store.get":     {code, keySize.Int(5), keyResult.String("found")},
 		"store.has":     {code, keyResult.String("found")},
 		"store.codes":   {keyCount.Int(1), keyResult.String("ok")},

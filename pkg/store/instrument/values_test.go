@@ -31,10 +31,11 @@ func TestValuesOfAService(t *testing.T) {
 		i, reg := mustNew(t, Options{})
 		backend := newMemory(31)
 		backend.hits, backend.misses = 3, 4
-		var syncs, corrupts int
+		var syncs, corrupts, mended int
 		service := store.NewService(i.Backend(backend), i.Options(store.Options{
 			Synced:  func(int, error) { syncs++ },
 			Corrupt: func(store.Code) { corrupts++ },
+			Mended:  func(store.Code) { mended++ },
 		}))
 		c := connect(t, service, nil)
 		ctx := t.Context()
@@ -51,6 +52,7 @@ func TestValuesOfAService(t *testing.T) {
 		bad := store.SHA256.Sum([]byte("good"))
 		_, _ = backend.Put(ctx, bad, []byte("bad"))
 		_, _ = c.Get(ctx, bad) // corrupt
+		_, _ = c.Add(ctx, []byte("good"))
 		_, _ = c.Contains(ctx, first)
 		_, _ = c.Length(ctx)
 		_, _ = c.HashCodes(ctx, store.Code{}, false, 10)
@@ -58,18 +60,20 @@ func TestValuesOfAService(t *testing.T) {
 
 		wantMetrics(t, reg, `
 pktsvc_store_blocks 3
-pktsvc_store_bytes 18
+pktsvc_store_bytes 19
 pktsvc_store_cache_lookups_total{result="hit"} 3
 pktsvc_store_cache_lookups_total{result="miss"} 4
 pktsvc_store_corrupt_blocks_total 1
 pktsvc_store_get_bytes_total 23
 pktsvc_store_gets_total{result="found"} 3
 pktsvc_store_gets_total{result="missing"} 1
+pktsvc_store_mended_blocks_total 1
 pktsvc_store_operation_duration_seconds{operation="codes"} 1
 pktsvc_store_operation_duration_seconds{operation="get"} 4
 pktsvc_store_operation_duration_seconds{operation="has"} 1
 pktsvc_store_operation_duration_seconds{operation="length"} 1
 pktsvc_store_operation_duration_seconds{operation="put"} 6
+pktsvc_store_operation_duration_seconds{operation="replace"} 1
 pktsvc_store_operation_duration_seconds{operation="sync"} 1
 pktsvc_store_operation_errors_total{kind="full",operation="put"} 1
 pktsvc_store_put_bytes_total{result="new"} 15
@@ -78,8 +82,8 @@ pktsvc_store_puts_total{result="new"} 2
 pktsvc_store_puts_total{result="present"} 3
 pktsvc_store_sync_requests 1
 `)
-		if syncs != 1 || corrupts != 1 {
-			t.Errorf("the owner heard of %d syncs and %d corrupt blocks, want 1 and 1", syncs, corrupts)
+		if syncs != 1 || corrupts != 1 || mended != 1 {
+			t.Errorf("the owner heard of %d syncs, %d corrupt and %d mended blocks, want 1 of each", syncs, corrupts, mended)
 		}
 	})
 }
@@ -211,7 +215,7 @@ func TestExposition(t *testing.T) {
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
-	const series = 2 + 2 + 1 + 1 + int(numGets) + int(numOperations)*int(numKinds) + 2 + 2 + 1 // numKinds-1 kinds, and durations
+	const series = 2 + 2 + 3 + int(numGets) + int(numOperations)*int(numKinds) + 2 + 2 + 1 // numKinds-1 kinds, and durations
 	if got := len(samples(t, reg)); got != series {
 		t.Errorf("%d series, want %d", got, series)
 	}

@@ -66,6 +66,14 @@ func (b *blocks) Put(ctx context.Context, code store.Code, data []byte) (added b
 	return added, nil
 }
 
+// Replace implements [store.Backend].
+func (b *blocks) Replace(ctx context.Context, code store.Code, data []byte) error {
+	if err := b.own(code); err != nil {
+		return err
+	}
+	return b.replace(ctx, b.block(code), data)
+}
+
 func (b *blocks) isKnown(code store.Code) bool {
 	_, known := b.known.Get(code) // and is so for longer
 	if known {

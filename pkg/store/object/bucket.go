@@ -121,6 +121,16 @@ const writerKey = "Pktsvc-Writer"
 // create writes an object and reports whether it was this call that did. Without
 // conditional writes it replaces what is there and reports true.
 func (b *bucket) create(ctx context.Context, key string, data []byte) (created bool, err error) {
+	return b.write(ctx, key, data, b.conditional)
+}
+
+// replace writes an object, whatever is there.
+func (b *bucket) replace(ctx context.Context, key string, data []byte) error {
+	_, err := b.write(ctx, key, data, false)
+	return err
+}
+
+func (b *bucket) write(ctx context.Context, key string, data []byte, conditional bool) (written bool, err error) {
 	if len(data) > b.MaxBlock {
 		return false, &tooLongError{b.MaxBlock}
 	}
@@ -130,7 +140,7 @@ func (b *bucket) create(ctx context.Context, key string, data []byte) (created b
 	writer, tries := rand.Text(), 0
 	err = b.attempt(ctx, "put", key, func(ctx context.Context) error {
 		tries++
-		return b.put(ctx, key, data, writer, b.conditional)
+		return b.put(ctx, key, data, writer, conditional)
 	})
 	if !errors.Is(err, errExists) {
 		return err == nil, err

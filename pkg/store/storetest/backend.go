@@ -24,6 +24,7 @@ func TestBackend(t *testing.T, open func(t *testing.T, class store.Class) store.
 		run  func(*testing.T, store.Backend)
 	}{
 		{"blocks", testBlocks},
+		{"replaced blocks", testReplace},
 		{"codes", testCodes},
 		{"concurrent puts", testConcurrentPuts},
 		{"codes while putting", testCodesWhilePutting},
@@ -103,6 +104,38 @@ func testBlocks(t *testing.T, b store.Backend) {
 	}
 	if err := b.Sync(ctx); err != nil {
 		t.Errorf("Sync: %v", err)
+	}
+}
+
+// A backend does not check hashes, so that a damaged block can be made by putting it.
+func testReplace(t *testing.T, b store.Backend) {
+	ctx := t.Context()
+	for _, size := range []int{0, 1, 64 << 10} {
+		good := Block(size, size)
+		code := b.Class().Sum(good)
+		if _, err := b.Put(ctx, code, []byte("damaged")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.Get(ctx, code); string(got) != "damaged" || err != nil {
+			t.Fatalf("%d bytes: Get before Replace: %d bytes, %v", size, len(got), err)
+		}
+		given := bytes.Clone(good)
+		if err := b.Replace(ctx, code, given); err != nil {
+			t.Fatalf("%d bytes: Replace: %v", size, err)
+		}
+		clear(given) // which is the caller's
+		if got, err := b.Get(ctx, code); !bytes.Equal(got, good) || err != nil {
+			t.Errorf("%d bytes: Get after Replace: %d other bytes, %v", size, len(got), err)
+		}
+		if added, err := b.Put(ctx, code, good); added || err != nil {
+			t.Errorf("%d bytes: Put after Replace: %v, %v, want that it is there", size, added, err)
+		}
+	}
+	if n, err := b.Length(ctx); n != 3 || err != nil {
+		t.Errorf("Length is %d, %v, want 3", n, err)
+	}
+	if got := codes(t, b.Codes(ctx, none(b))); len(got) != 3 {
+		t.Errorf("%d codes, want 3: %v", len(got), got)
 	}
 }
 
