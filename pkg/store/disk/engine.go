@@ -33,7 +33,6 @@ func (s *Store) engineOptions() *pebble.Options {
 		MemTableStopWritesThreshold: buffers,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                500,
-		Cleaner:                     cleaner{},
 		Logger:                      engineLog{o.Log, s.failure},
 		EventListener:               s.events.listener(o.Log),
 	}
@@ -53,16 +52,6 @@ func (s *Store) engineOptions() *pebble.Options {
 	}
 	return p
 }
-
-// cleaner removes the files that are over. The engine would keep as many logs as it
-// has buffers, and one more, to write over them. It does not where its cleaner may need
-// what is in them, as one that archives would say.
-type cleaner struct {
-	pebble.DeleteCleaner // whose methods come before those of
-	needy
-}
-
-type needy struct{ pebble.ArchiveCleaner }
 
 // events remembers what the engine tells by events.
 type events struct {
