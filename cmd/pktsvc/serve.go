@@ -90,6 +90,7 @@ usage or configuration, 5 forced to end with requests unanswered.`,
 func serviceOptions(chosen []string, settings *storage.Settings) (fx.Option, error) {
 	var all []fx.Option
 	seen := make(map[string]bool)
+	on := make(map[uint64]string) // the service of a channel
 	for _, text := range chosen {
 		name, at, elsewhere := strings.Cut(text, "@")
 		newService, ok := services[name]
@@ -104,6 +105,10 @@ func serviceOptions(chosen []string, settings *storage.Settings) (fx.Option, err
 				return nil, fmt.Errorf("--service is %q, want a channel's number behind the @", text)
 			}
 		}
+		if other, taken := on[channel]; taken {
+			return nil, fmt.Errorf("--service has %s and %s on channel %d: give one a channel of its own, as in %s@%d", other, name, channel, name, channel+1)
+		}
+		on[channel] = name
 		all = append(all, newService(channel, settings))
 	}
 	return fx.Options(all...), nil

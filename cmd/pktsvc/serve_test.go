@@ -98,7 +98,7 @@ func testServeRefusesWrongUse(t *testing.T) {
 		{[]string{"--service=diag", "--service=diag@1"}, 2, []string{`--service is "diag@1", want one of diag, store, each once`}},
 		{[]string{"--service=diag@x"}, 2, []string{`--service is "diag@x", want a channel's number`}},
 		{[]string{"--service=diag@112", "--backend=memory:", "--admin="}, 1, []string{"112 to 127 are reserved"}},
-		{[]string{"--service=store,diag", "--backend=memory:", "--admin="}, 1, []string{`services "diag" and "store" both handle request type 0 on channel 0`}},
+		{[]string{"--service=store,diag", "--backend=memory:", "--admin="}, 2, []string{"--service has store and diag on channel 0: give one a channel of its own, as in diag@1"}},
 		{[]string{"--hash=md5", "--sync=never", "--backend=ftp://x"}, 2, []string{`hash is "md5" (flag --hash), want sha1, sha256, blake3`, `sync is "never"`, `backend is "ftp://x"`}},
 		{[]string{"--config=/does/not/exist"}, 2, []string{"/does/not/exist"}},
 		{[]string{"--no-such-flag"}, 2, []string{"no-such-flag"}},

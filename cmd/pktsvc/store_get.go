@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +62,16 @@ connection or connection lost, 4 no answer within --timeout.`,
 			err = t.watch(ctx, func() error {
 				switch {
 				case ref == nil:
-					return getBlock(ctx, from, code, output, cmd.OutOrStdout())
+					block, err := from.Get(ctx, code)
+					if err != nil {
+						return err
+					}
+					if stdout {
+						_, err = cmd.OutOrStdout().Write(block)
+						return err
+					}
+					file := tree.Reference{Ref: store.Ref{Code: code, Span: uint64(len(block))}}
+					return tree.Get(ctx, gotten{from, block}, file.Dirent(), output, options)
 				case stdout:
 					return tree.Copy(ctx, from, ref.Dirent(), cmd.OutOrStdout(), options)
 				}
@@ -86,15 +93,10 @@ connection or connection lost, 4 no answer within --timeout.`,
 	return cmd
 }
 
-// getBlock writes one block as it is.
-func getBlock(ctx context.Context, from *storeConn, code store.Code, output string, stdout io.Writer) error {
-	block, err := from.Get(ctx, code)
-	if err != nil {
-		return err
-	}
-	if output == "" || output == "-" {
-		_, err = stdout.Write(block)
-		return err
-	}
-	return os.WriteFile(output, block, 0o666) //nolint:gosec // the umask decides
+// gotten is a store from which the one block that is wanted has come already.
+type gotten struct {
+	*storeConn
+	block []byte
 }
+
+func (g gotten) Get(context.Context, store.Code) ([]byte, error) { return g.block, nil }

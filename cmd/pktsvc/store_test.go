@@ -166,6 +166,11 @@ func TestStoreAddAndGet(t *testing.T) {
 		t.Errorf("the block is %q, %v", got, err)
 	}
 
+	// A block is compared with what is there, as a file is.
+	if got := ok(t, "", "store", "get", "--addr", s.addr, block, "-o", out, "--json"); !strings.Contains(got, `"blocks_there":1`) {
+		t.Errorf("got a second time: %s", got)
+	}
+
 	dest := filepath.Join(t.TempDir(), "dest")
 	var report struct {
 		Ref         string

@@ -147,6 +147,12 @@ func (g *getter) makeDirectory(at string) error {
 	return nil
 }
 
+// mayGo reports whether a file or a link may take the place of what is there: not of a
+// directory, which would take along what is in it, nor of a device or a pipe.
+func mayGo(info fs.FileInfo) bool {
+	return info.Mode().IsRegular() || info.Mode().Type() == fs.ModeSymlink
+}
+
 func inTheWay(at string, info fs.FileInfo, wanted string) error {
 	return fmt.Errorf("%q is there already and is not %s (%v): %w: remove it", at, wanted, info.Mode().Type(), ErrInTheWay)
 }
@@ -166,7 +172,7 @@ func (g *getter) link(at string, d store.Dirent) error {
 		return g.root.Symlink(meta.Target, at)
 	case err != nil:
 		return err
-	case info.IsDir():
+	case !mayGo(info):
 		return inTheWay(at, info, "a link")
 	case info.Mode()&fs.ModeSymlink != 0:
 		if target, err := g.root.Readlink(at); err == nil && target == meta.Target {

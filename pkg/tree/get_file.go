@@ -87,7 +87,7 @@ func (o *output) openOld() error {
 		return nil
 	case err != nil:
 		return err
-	case info.IsDir():
+	case !mayGo(info):
 		return inTheWay(o.at, info, "a file")
 	case !info.Mode().IsRegular() || info.Size() != int64(o.ref.Span): //nolint:gosec // it was checked
 		return nil

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/pktsvc/pktsvc/pkg/store"
 )
 
 // What cannot be stored is told of, and the rest is stored.
@@ -58,5 +60,26 @@ func TestNotices(t *testing.T) {
 	}
 	if fmt.Sprint(names) != "[good]" {
 		t.Errorf("stored %v", names)
+	}
+}
+
+// A pipe, a socket or a device stays what it is: somebody uses it.
+func TestPipesStay(t *testing.T) {
+	m := newMemory(t)
+	for _, entry := range []store.Dirent{
+		fileOf("x", m.put(t, []byte("hello"))),
+		{Type: store.DirentLink, Name: "x", Meta: Metadata{Target: "new"}.String()},
+	} {
+		dest := t.TempDir()
+		at := filepath.Join(dest, "x")
+		if err := syscall.Mkfifo(at, 0o600); err != nil {
+			t.Skipf("this system has no pipes: %v", err)
+		}
+		if err := Get(t.Context(), m, m.directoryOf(t, "", entry), dest, Options{}); !errors.Is(err, ErrInTheWay) {
+			t.Errorf("%v over a pipe: %v, want ErrInTheWay", entry.Type, err)
+		}
+		if info, err := os.Lstat(at); err != nil || info.Mode().Type() != os.ModeNamedPipe {
+			t.Errorf("%v over a pipe: now it is %v, %v", entry.Type, info, err)
+		}
 	}
 }
