@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
-	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -12,18 +14,21 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/tree"
 )
 
-// reads tells how much there is to store, if all are files: of directories nobody knows
-// before they have been walked.
-func (t *transfer) reads(paths ...string) {
-	total := int64(0)
+// sizeOf is how many bytes the files of some trees have. What cannot be read counts for
+// nothing: storing it will say so.
+func sizeOf(ctx context.Context, paths []string) (total int64) {
 	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil || !info.Mode().IsRegular() {
-			return
-		}
-		total += info.Size()
+		_ = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return ctx.Err()
+			}
+			if info, err := d.Info(); err == nil {
+				total += info.Size()
+			}
+			return ctx.Err()
+		})
 	}
-	t.total.Store(total)
+	return total
 }
 
 // writes tells how much there is to get, if it is a file.
@@ -33,8 +38,12 @@ func (t *transfer) writes(ref tree.Reference) {
 	}
 }
 
-func (t *transfer) watchOn(w io.Writer, f func() error) error {
+func (t *transfer) watchOn(ctx context.Context, w io.Writer, f func() error) error {
 	line := &transferLine{w: w}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	size := make(chan int64, 1)
+	go func() { size <- sizeOf(ctx, t.reads) }()
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	done := make(chan error, 1)
@@ -44,6 +53,8 @@ func (t *transfer) watchOn(w io.Writer, f func() error) error {
 		case err := <-done:
 			line.clear()
 			return err
+		case n := <-size:
+			t.total.CompareAndSwap(0, n)
 		case <-ticker.C:
 			line.draw(t.progress.Counts(), t.total.Load())
 		}

@@ -30,7 +30,8 @@ type transfer struct {
 	cmd      *cobra.Command
 	json     bool
 	progress tree.Progress
-	total    atomic.Int64 // bytes of files that there are to read or write; 0: not known yet
+	reads    []string     // what there is to store
+	total    atomic.Int64 // bytes of the files that there are to read or write; 0: not known (yet)
 	begun    time.Time
 
 	mu      sync.Mutex
@@ -62,7 +63,7 @@ func (t *transfer) watch(ctx context.Context, f func() error) error {
 	w := t.cmd.ErrOrStderr()
 	watched := f
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		watched = func() error { return t.watchOn(w, f) }
+		watched = func() error { return t.watchOn(ctx, w, f) }
 	}
 	err := storeError(ctx, watched())
 	if coded := (exitError{}); errors.As(err, &coded) && coded.code == exitNoAnswer {

@@ -89,7 +89,7 @@ func TestStoreProgress(t *testing.T) {
 	var screen bytes.Buffer
 	failed := errors.New("failed")
 	transfer := newTransfer(newStoreCommand(), false)
-	if err := transfer.watchOn(&screen, func() error { return failed }); !errors.Is(err, failed) {
+	if err := transfer.watchOn(t.Context(), &screen, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("watched: %v", err)
 	}
 	err := transfer.watch(t.Context(), func() error { return &stream.Error{Outcome: stream.OutcomeLost, Err: failed} })
@@ -127,10 +127,10 @@ func TestStoreProgressBar(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, paths := range map[int64][]string{2 * info.Size(): {large, large}, 0: {large, source}} {
-		transfer := newTransfer(newStoreCommand(), false)
-		if transfer.reads(paths...); transfer.total.Load() != want {
-			t.Errorf("%v: %d bytes, want %d", paths, transfer.total.Load(), want)
+	all := info.Size() + int64(len("small\n")+len("x"))
+	for want, paths := range map[int64][]string{2 * info.Size(): {large, large}, all: {source}, 0: {source + "/none"}} {
+		if got := sizeOf(t.Context(), paths); got != want {
+			t.Errorf("%v: %d bytes, want %d", paths, got, want)
 		}
 	}
 	transfer := newTransfer(newStoreCommand(), false)
