@@ -2,8 +2,8 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -28,7 +28,12 @@ func (a archives) Append(ctx context.Context, name store.ArchiveName, entry []by
 	lock := &a.stripes[maphash.String(seed, string(name))%stripes]
 	lock.Lock()
 	defer lock.Unlock()
-	last, err := a.last(ctx, name)
+	last, err := read(ctx, a.Store, archivePrefix(name), archiveEnd(name), func(at *pebble.Iterator) (sequence uint64, _ error) {
+		if at.Last() {
+			sequence = sequenceOf(at.Key())
+		}
+		return sequence, at.Error()
+	})
 	if err != nil {
 		return err
 	}
@@ -36,7 +41,7 @@ func (a archives) Append(ctx context.Context, name store.ArchiveName, entry []by
 		return err
 	}
 	batch := a.db.NewBatch()
-	if err := batch.Set(entryKey(name, last.sequence+1), entry, nil); err != nil {
+	if err := batch.Set(entryKey(name, last+1), entry, nil); err != nil {
 		return err
 	}
 	return a.apply(batch)
@@ -44,39 +49,17 @@ func (a archives) Append(ctx context.Context, name store.ArchiveName, entry []by
 
 // Last implements [store.Archives].
 func (a archives) Last(ctx context.Context, name store.ArchiveName) ([]byte, error) {
-	last, err := a.last(ctx, name)
-	if err == nil && last.sequence == 0 {
-		err = fmt.Errorf("archive %q: %w", name, store.ErrMissing)
-	}
-	return last.entry, err
-}
-
-// numbered is an entry with its number; 0: there is none.
-type numbered struct {
-	sequence uint64
-	entry    []byte
-}
-
-func (a archives) last(ctx context.Context, name store.ArchiveName) (numbered, error) {
-	if ctx.Err() != nil {
-		return numbered{}, context.Cause(ctx)
-	}
-	last, err := run(a.failure, func() (last numbered, err error) {
-		at, err := a.db.NewIter(&pebble.IterOptions{LowerBound: archivePrefix(name), UpperBound: archiveEnd(name)})
-		if err != nil {
-			return last, err
+	entry, err := read(ctx, a.Store, archivePrefix(name), archiveEnd(name), func(at *pebble.Iterator) ([]byte, error) {
+		if !at.Last() {
+			return nil, cmp.Or(at.Error(), store.ErrMissing)
 		}
-		if at.Last() {
-			last, err = entryAt(at)
-		}
-		return last, errors.Join(err, at.Close())
+		value, err := at.ValueAndErr()
+		return bytes.Clone(value), err
 	})
-	return last, reading(err)
-}
-
-func entryAt(at *pebble.Iterator) (numbered, error) {
-	value, err := at.ValueAndErr()
-	return numbered{sequenceOf(at.Key()), bytes.Clone(value)}, err
+	if err != nil {
+		return nil, fmt.Errorf("archive %q: %w", name, err)
+	}
+	return entry, nil
 }
 
 // pageBytes is how many bytes of entries are read at a time, and one entry more.
@@ -104,20 +87,24 @@ func (a archives) Entries(ctx context.Context, name store.ArchiveName) iter.Seq2
 	}
 }
 
+// numbered is an entry with its number.
+type numbered struct {
+	sequence uint64
+	entry    []byte
+}
+
 // entries reads a page of entries, from a number on.
 func (a archives) entries(ctx context.Context, name store.ArchiveName, from uint64) ([]numbered, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	page, err := run(a.failure, func() (page []numbered, err error) {
+	return read(ctx, a.Store, entryKey(name, from), archiveEnd(name), func(at *pebble.Iterator) (page []numbered, _ error) {
 		size := 0
-		err = a.scan(entryKey(name, from), archiveEnd(name), func(at *pebble.Iterator) (bool, error) {
-			e, err := entryAt(at)
-			page = append(page, e)
-			size += len(e.entry)
-			return size < pageBytes && len(page) < pageLength, err
-		})
-		return page, err
+		for valid := at.First(); valid && size < pageBytes && len(page) < pageLength; valid = at.Next() {
+			value, err := at.ValueAndErr()
+			if err != nil {
+				return nil, err
+			}
+			page = append(page, numbered{sequenceOf(at.Key()), bytes.Clone(value)})
+			size += len(value)
+		}
+		return page, at.Error()
 	})
-	return page, reading(err)
 }

@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -92,9 +94,18 @@ func (s *Store) apply(batch *pebble.Batch) error {
 // Get implements [store.Backend]. Where a file is damaged the error matches
 // store.ErrCorrupt.
 func (s *Store) Get(ctx context.Context, code store.Code) ([]byte, error) {
-	data, there, err := s.value(ctx, blockKey(code))
-	if err == nil && !there {
-		err = store.ErrMissing
+	key := blockKey(code)
+	data, err := read(ctx, s, key, next(key), func(at *pebble.Iterator) ([]byte, error) {
+		if !at.SeekPrefixGE(key) { // by which most files that do not have it are not looked into
+			return nil, cmp.Or(at.Error(), store.ErrMissing)
+		}
+		value, err := at.ValueAndErr()
+		return bytes.Clone(value), err
+	})
+	if pebble.IsCorruptionError(err) {
+		// An iterator looks into all files that may have the key. Where one of them is
+		// damaged the block may have been replaced in another.
+		data, err = s.newest(key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", code, err)
@@ -102,38 +113,35 @@ func (s *Store) Get(ctx context.Context, code store.Code) ([]byte, error) {
 	return data, nil
 }
 
-// Has implements [store.Backend].
-func (s *Store) Has(ctx context.Context, code store.Code) (bool, error) {
-	_, there, err := s.value(ctx, indexKey(code))
-	return there, err
-}
-
-// value reads the value of a key, as a copy.
-func (s *Store) value(ctx context.Context, key []byte) (value []byte, there bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, context.Cause(ctx)
-	}
-	value, err = run(s.failure, func() ([]byte, error) {
+// newest looks for a value in one file after the other, until there is one.
+func (s *Store) newest(key []byte) ([]byte, error) {
+	data, err := run(s.failure, func() ([]byte, error) {
 		value, closer, err := s.db.Get(key)
 		if err != nil {
 			return nil, err
 		}
-		data := make([]byte, len(value))
-		copy(data, value)
-		return data, closer.Close()
+		return bytes.Clone(value), closer.Close()
 	})
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil
-	}
-	return value, err == nil, reading(err)
+	return data, reading(err)
 }
 
-// reading tells errors of damaged files from others.
-func reading(err error) error {
-	if err != nil && pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+// Has implements [store.Backend].
+func (s *Store) Has(ctx context.Context, code store.Code) (bool, error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
 	}
-	return err
+	_, err := run(s.failure, func() (struct{}, error) {
+		// What the index says of a block is small, and so never in a file of values (see isDamage).
+		_, closer, err := s.db.Get(indexKey(code))
+		if err != nil {
+			return struct{}{}, err
+		}
+		return struct{}{}, closer.Close()
+	})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, reading(err)
 }
 
 // pageLength is how many codes or entries are read at a time. Between pages nothing
@@ -166,42 +174,19 @@ func (s *Store) Codes(ctx context.Context, start store.Code) iter.Seq2[store.Cod
 			if len(keys) < pageLength {
 				return
 			}
-			from = append(keys[len(keys)-1], 0)
+			from = next(keys[len(keys)-1])
 		}
 	}
 }
 
 // indexKeys reads a page of keys of the index. If there is an error there are none.
 func (s *Store) indexKeys(ctx context.Context, from []byte) ([][]byte, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	keys, err := run(s.failure, func() (keys [][]byte, err error) {
-		err = s.scan(from, above(kindIndex), func(at *pebble.Iterator) (bool, error) {
-			keys = append(keys, append([]byte(nil), at.Key()...))
-			return len(keys) < pageLength, nil
-		})
-		return keys, err
-	})
-	if err != nil {
-		return nil, reading(err)
-	}
-	return keys, nil
-}
-
-// scan calls each with every key from one on and below another, until it returns
-// false. It is for use in run.
-func (s *Store) scan(from, below []byte, each func(*pebble.Iterator) (bool, error)) error {
-	at, err := s.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: below})
-	if err != nil {
-		return err
-	}
-	for valid, more := at.First(), true; valid && more && err == nil; {
-		if more, err = each(at); more && err == nil {
-			valid = at.Next()
+	return read(ctx, s, from, above(kindIndex), func(at *pebble.Iterator) (keys [][]byte, _ error) {
+		for valid := at.First(); valid && len(keys) < pageLength; valid = at.Next() {
+			keys = append(keys, bytes.Clone(at.Key()))
 		}
-	}
-	return errors.Join(err, at.Close()) // which has the error of First and Next
+		return keys, at.Error()
+	})
 }
 
 // Length implements [store.Backend].

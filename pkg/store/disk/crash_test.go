@@ -303,11 +303,13 @@ func (p *powerCut) checkBlocks(t *testing.T, s *Store) {
 }
 
 // keysOf counts the keys of a kind.
-func keysOf(t *testing.T, s *Store, kind byte) (n uint64) {
+func keysOf(t *testing.T, s *Store, kind byte) uint64 {
 	t.Helper()
-	err := s.scan([]byte{kind}, above(kind), func(*pebble.Iterator) (bool, error) {
-		n++
-		return true, nil
+	n, err := read(t.Context(), s, []byte{kind}, above(kind), func(at *pebble.Iterator) (n uint64, _ error) {
+		for valid := at.First(); valid; valid = at.Next() {
+			n++
+		}
+		return n, at.Error()
 	})
 	if err != nil {
 		t.Errorf("keys of %c: %v", kind, err)

@@ -67,13 +67,15 @@ func (c *events) listener(log func(string)) *pebble.EventListener {
 			log("background error: " + err.Error())
 		},
 		// Whoever reads the file gets an error. Other files are as good as before.
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			c.corruptions.Add(1)
-			log("corrupt file: " + info.String())
-		},
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { c.damaged("corrupt file: "+info.String(), log) },
 		DiskSlow:        func(info pebble.DiskSlowInfo) { log("slow disk: " + info.String()) },
 		WriteStallBegin: func(pebble.WriteStallBeginInfo) { c.stalls.Add(1) },
 	}
+}
+
+func (c *events) damaged(what string, log func(string)) {
+	c.corruptions.Add(1)
+	log(what)
 }
 
 // engineLog is the engine's logger.

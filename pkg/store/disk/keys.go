@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pktsvc/pktsvc/pkg/store"
 )
@@ -21,6 +22,9 @@ var formatKey = []byte{kindFormat}
 
 func indexKey(code store.Code) []byte { return append([]byte{kindIndex}, code.Hash()...) }
 func blockKey(code store.Code) []byte { return append([]byte{kindBlock}, code.Hash()...) }
+
+// next is the key that comes right behind another.
+func next(key []byte) []byte { return append(slices.Clip(key), 0) }
 
 // above is a key above all those of a kind, and below those of the next.
 func above(kind byte) []byte { return []byte{kind + 1} }
