@@ -20,10 +20,15 @@ type progress struct {
 
 // newProgress returns nil where nobody watches: w is not a terminal.
 func newProgress(w io.Writer, plan *load.Plan) *progress {
-	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(w) {
 		return nil
 	}
 	return newProgressOn(w, plan)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func newProgressOn(w io.Writer, plan *load.Plan) *progress {

@@ -37,7 +37,7 @@ answer within --timeout.`,
 	}
 	cmd.AddCommand(
 		newStoreAddCommand(), newStoreGetCommand(), newStoreContainsCommand(), newStoreListCommand(),
-		newStorePushCommand(), newStorePullCommand(), newStoreStatsCommand(),
+		newStorePushCommand(), newStorePullCommand(), newStoreStatsCommand(), newStoreVerifyCommand(),
 	)
 	return cmd
 }

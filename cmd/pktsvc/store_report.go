@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/pktsvc/pktsvc/pkg/tree"
 )
@@ -62,7 +60,7 @@ func (t *transfer) options(to *storeConn) tree.Options {
 func (t *transfer) watch(ctx context.Context, f func() error) error {
 	w := t.cmd.ErrOrStderr()
 	watched := f
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(w) {
 		watched = func() error { return t.watchOn(ctx, w, f) }
 	}
 	err := storeError(ctx, watched())

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,5 +156,58 @@ func TestMoment(t *testing.T) {
 	var day moment
 	if err := day.Set("2026-01-31"); err != nil || day.Day() != 31 || day.Hour() != 23 {
 		t.Errorf("a day is %v, %v", &day, err)
+	}
+}
+
+// Damaged blocks are named, all of them, and mended by adding what they belong to.
+func TestStoreVerify(t *testing.T) {
+	m := newMemory()
+	s := serveStore(t, m)
+	source := sourceTree(t)
+	ok(t, "", "store", "add", "--addr", s.addr, source)
+	whole := ok(t, "", "store", "verify", "--addr", s.addr, "--json")
+	if want := fmt.Sprintf(`{"blocks":%d,"bytes":%d,"damaged":[]}`+"\n", m.Usage().Blocks, m.Usage().Bytes); whole != want {
+		t.Errorf("verify: %s, want %s", whole, want)
+	}
+	if out := ok(t, "", "store", "verify", "--addr", s.addr); out != "" {
+		t.Errorf("verify prints %q, and nothing is damaged", out)
+	}
+
+	var codes []store.Code
+	for code, err := range m.Codes(t.Context(), store.Code{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes = append(codes, code)
+	}
+	want := ""
+	for _, code := range codes[1:3] {
+		if err := m.Replace(t.Context(), code, []byte("damaged")); err != nil {
+			t.Fatal(err)
+		}
+		want += code.String() + "\n"
+	}
+	for _, test := range []struct {
+		args []string
+		out  []string
+	}{
+		{nil, strings.SplitAfter(strings.TrimSuffix(want, "\n"), "\n")},
+		{[]string{"--start", codes[2].String()}, []string{codes[2].String()}},
+		{[]string{"--json"}, []string{`"damaged":["`}},
+	} {
+		stdout, stderr, code := execute(t, "", append([]string{"store", "verify", "--addr", s.addr}, test.args...)...)
+		if code != 1 || !strings.Contains(stderr, "blocks are damaged: add what they belong to again") {
+			t.Errorf("%v: exit code %d, %s", test.args, code, stderr)
+		}
+		for _, line := range test.out {
+			if !strings.Contains(stdout, strings.TrimSpace(line)) || test.args == nil && len(stdout) != len(want) {
+				t.Errorf("%v: %s, want %s", test.args, stdout, line)
+			}
+		}
+	}
+
+	ok(t, "", "store", "add", "--addr", s.addr, source)
+	if again := ok(t, "", "store", "verify", "--addr", s.addr, "--json"); again != whole {
+		t.Errorf("after it was added again: %s, want %s", again, whole)
 	}
 }

@@ -34,6 +34,7 @@ type storeServer struct {
 
 func serveStore(t *testing.T, b store.Backend) *storeServer {
 	s := &storeServer{backend: b}
+	mux := store.NewService(b, store.Options{}).Mux()
 	s.addr = listen(t, "tcp", func(nc net.Conn) {
 		s.mu.Lock()
 		gone := s.gone
@@ -43,7 +44,7 @@ func serveStore(t *testing.T, b store.Backend) *storeServer {
 			return
 		}
 		s.conns.Add(1)
-		conn, err := stream.NewConn(nc, stream.Options{Handler: store.NewService(b, store.Options{}).Mux()})
+		conn, err := stream.NewConn(nc, stream.Options{Handler: mux})
 		if err != nil {
 			t.Error(err)
 			return
