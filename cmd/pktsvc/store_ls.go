@@ -230,6 +230,9 @@ func (l *storeListing) directory(ctx context.Context, from *storeConn, at string
 
 func (l *storeListing) entries(ctx context.Context, from *storeConn) error {
 	list, err := from.List(ctx, store.ArchiveName(l.archive))
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("archive %q: %w", l.archive, store.ErrMissing)
+	}
 	if err != nil {
 		return err
 	}

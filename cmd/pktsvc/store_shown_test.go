@@ -44,6 +44,7 @@ func TestStoreErrors(t *testing.T) {
 		{[]string{"get", "--addr", s.addr, code}, 1, "not in the store"},
 		{[]string{"ls", "--addr", s.addr, "file:literal:"}, 2, "is no directory"},
 		{[]string{"ls", "--addr", s.addr, "--archive", "a.b"}, 2, "may not contain"},
+		{[]string{"ls", "--addr", s.addr, "--archive", "none"}, 1, `archive "none"`},
 		{[]string{"ls", "--addr", s.addr, "--start", "x"}, 2, "is no hash code"},
 		{[]string{"ls", "--addr", s.addr, "--start", code, "dir:literal:"}, 2, "without REF"},
 		{[]string{"push", "--addr", s.addr, "--archive", "a/b", source}, 2, "may not contain"},
