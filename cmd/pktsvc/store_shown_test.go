@@ -167,7 +167,7 @@ func TestStoreVerify(t *testing.T) {
 	source := sourceTree(t)
 	ok(t, "", "store", "add", "--addr", s.addr, source)
 	whole := ok(t, "", "store", "verify", "--addr", s.addr, "--json")
-	if want := fmt.Sprintf(`{"blocks":%d,"bytes":%d,"damaged":[]}`+"\n", m.Usage().Blocks, m.Usage().Bytes); whole != want {
+	if want := fmt.Sprintf(`{"blocks":%d,"bytes":%d,"damaged":[],"left_out":0}`+"\n", m.Usage().Blocks, m.Usage().Bytes); whole != want {
 		t.Errorf("verify: %s, want %s", whole, want)
 	}
 	if out := ok(t, "", "store", "verify", "--addr", s.addr); out != "" {
@@ -181,33 +181,35 @@ func TestStoreVerify(t *testing.T) {
 		}
 		codes = append(codes, code)
 	}
-	want := ""
-	for _, code := range codes[1:3] {
-		if err := m.Replace(t.Context(), code, []byte("damaged")); err != nil {
-			t.Fatal(err)
-		}
-		want += code.String() + "\n"
-	}
-	for _, test := range []struct {
-		args []string
-		out  []string
-	}{
-		{nil, strings.SplitAfter(strings.TrimSuffix(want, "\n"), "\n")},
-		{[]string{"--start", codes[2].String()}, []string{codes[2].String()}},
-		{[]string{"--json"}, []string{`"damaged":["`}},
-	} {
-		stdout, stderr, code := execute(t, "", append([]string{"store", "verify", "--addr", s.addr}, test.args...)...)
-		if code != 1 || !strings.Contains(stderr, "blocks are damaged: add what they belong to again") {
-			t.Errorf("%v: exit code %d, %s", test.args, code, stderr)
-		}
-		for _, line := range test.out {
-			if !strings.Contains(stdout, strings.TrimSpace(line)) || test.args == nil && len(stdout) != len(want) {
-				t.Errorf("%v: %s, want %s", test.args, stdout, line)
+	damage := func(some ...store.Code) (lines string) {
+		for _, code := range some {
+			if err := m.Replace(t.Context(), code, []byte("damaged")); err != nil {
+				t.Fatal(err)
 			}
+			lines += code.String() + "\n"
+		}
+		return lines
+	}
+	verify := func(wantOut, wantErr string, args ...string) {
+		t.Helper()
+		stdout, stderr, code := execute(t, "", append([]string{"store", "verify", "--addr", s.addr}, args...)...)
+		if code != 1 || stdout != wantOut && args == nil || !strings.Contains(stdout, wantOut) || !strings.Contains(stderr, wantErr) {
+			t.Errorf("verify %v: exit code %d, %s%s, want %s%s", args, code, stdout, stderr, wantOut, wantErr)
 		}
 	}
+	verify(damage(codes[1:3]...), fmt.Sprintf("2 of %d blocks are damaged: add what they belong to again", len(codes)))
+	verify("", "2 blocks more were found damaged before")
+	verify(`"damaged":[],"left_out":2}`, "2 blocks more", "--json")
+	damage(codes[3])
+	verify(damage(codes[4]), "1 of ", "--start", codes[4].String())
 
-	ok(t, "", "store", "add", "--addr", s.addr, source)
+	// Another store has them: what is listed no more is missing.
+	other := serveStore(t, newMemory())
+	ok(t, "", "store", "add", "--addr", other.addr, source)
+	verify(codes[3].String()+"\n", "1 of ")
+	if got := ok(t, "", "store", "push", "--addr", s.addr, other.addr); !strings.HasPrefix(got, "4 blocks copied") {
+		t.Errorf("push: %s", got)
+	}
 	if again := ok(t, "", "store", "verify", "--addr", s.addr, "--json"); again != whole {
 		t.Errorf("after it was added again: %s, want %s", again, whole)
 	}

@@ -28,7 +28,8 @@ type verification struct {
 	mu      sync.Mutex
 	Blocks  uint64   `json:"blocks"`
 	Bytes   uint64   `json:"bytes"`
-	Damaged []string `json:"damaged"` // hash codes
+	Damaged []string `json:"damaged"`  // hash codes
+	LeftOut uint64   `json:"left_out"` // that the store lists no more
 }
 
 func newStoreVerifyCommand() *cobra.Command {
@@ -40,12 +41,14 @@ func newStoreVerifyCommand() *cobra.Command {
 		Short: "Read all blocks, and name those that are damaged",
 		Long: `Read every block of a store, check that it has the hash that it should have, and
 print the hash codes of those that cannot be read or do not. From then on the store
-says that it does not have them: add or push what they belong to once more, and the
-blocks that come take their place.
+says that it does not have them: add or push what they belong to once more, or push
+another store that has them, and the blocks that come take their place. Until then
+they are in no list, and only their number is told here.
 
 It moves all bytes of the store. With --start it goes on from a hash code.
 
-With --json there is one object: blocks and bytes that were read, damaged (hash codes).
+With --json there is one object: blocks and bytes that were read, damaged (hash codes),
+left_out (how many had been found damaged before).
 
 Exit codes: 0 all are right, 1 not all; 2 wrong usage, 3 no connection or connection
 lost, 4 no answer within --timeout.`,
@@ -68,7 +71,13 @@ lost, 4 no answer within --timeout.`,
 			}
 			defer in.close()
 			v := &verification{Damaged: []string{}}
-			err = v.watch(ctx, cmd.ErrOrStderr(), in, func() error { return v.run(ctx, in, first) })
+			length, err := in.Length(ctx)
+			if err == nil {
+				err = v.watch(cmd.ErrOrStderr(), length, func() error { return v.run(ctx, in, first) })
+			}
+			if err == nil && first.IsZero() && v.Blocks < length { // nothing is ever taken out, so they are there
+				v.LeftOut = length - v.Blocks
+			}
 			return errors.Join(v.print(cmd.OutOrStdout(), asJSON), storeError(ctx, err))
 		},
 	}
@@ -79,18 +88,14 @@ lost, 4 no answer within --timeout.`,
 }
 
 // watch runs f, and shows on a terminal how far it is.
-func (v *verification) watch(ctx context.Context, w io.Writer, in *storeConn, f func() error) error {
+func (v *verification) watch(w io.Writer, length uint64, f func() error) error {
 	if !isTerminal(w) {
 		return f()
-	}
-	length, err := in.Length(ctx)
-	if err != nil {
-		return err
 	}
 	v.bar = progressbar.NewOptions64(max(1, int64(min(length, 1<<62))), //nolint:gosec // it was compared
 		progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(24), progressbar.OptionShowCount(),
 		progressbar.OptionShowIts(), progressbar.OptionSetItsString("blocks"), progressbar.OptionClearOnFinish())
-	err = f()
+	err := f()
 	_ = v.bar.Finish() // a terminal that has gone away is no reason to stop
 	return err
 }
@@ -149,6 +154,9 @@ func (v *verification) print(w io.Writer, asJSON bool) error {
 	}
 	if n := len(v.Damaged); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d of %d blocks are damaged: add what they belong to again", n, v.Blocks))
+	}
+	if v.LeftOut > 0 {
+		err = errors.Join(err, fmt.Errorf("%d blocks more were found damaged before, and not added again since", v.LeftOut))
 	}
 	return err
 }

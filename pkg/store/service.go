@@ -26,8 +26,8 @@ type Options struct {
 	Synced func(requests int, err error)
 
 	// Corrupt is told each time that a block is found to be damaged. From then on the
-	// store says that it does not have it, until somebody adds it again, of which
-	// Mended is told. Both may be called concurrently and must not block.
+	// store says that it does not have it, and lists it no more, until somebody adds it
+	// again, of which Mended is told. Length goes on counting it. Both may be called concurrently and must not block.
 	Corrupt, Mended func(code Code)
 }
 
@@ -202,7 +202,7 @@ func (s *Service) covered(ctx context.Context, w Window, f func(Code) error) err
 		if err != nil {
 			return err
 		}
-		if w.After && code == w.Start {
+		if w.After && code == w.Start || s.damaged.has(code) {
 			continue
 		}
 		if err := f(code); err != nil {

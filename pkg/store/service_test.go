@@ -155,6 +155,9 @@ func TestCorruptBlock(t *testing.T) {
 	if has, err := c.Contains(t.Context(), code); has || err != nil {
 		t.Errorf("Contains: %v, %v, want false", has, err)
 	}
+	if codes, err := c.HashCodes(t.Context(), Code{}, false, 10); len(codes) > 0 || err != nil {
+		t.Errorf("HashCodes: %v, %v, want none", codes, err)
+	}
 	if len(mended) > 0 {
 		t.Errorf("told of mended blocks %v before they were added", mended)
 	}
@@ -169,6 +172,9 @@ func TestCorruptBlock(t *testing.T) {
 	}
 	if has, err := c.Contains(t.Context(), code); !has || err != nil {
 		t.Errorf("Contains after Add: %v, %v, want true", has, err)
+	}
+	if codes, err := c.HashCodes(t.Context(), Code{}, false, 10); len(codes) != 1 || err != nil {
+		t.Errorf("HashCodes after Add: %v, %v, want one", codes, err)
 	}
 	if u := m.Usage(); u.Blocks != 1 || u.Bytes != 4 {
 		t.Errorf("usage %+v, want 1 block of 4 bytes", u)
