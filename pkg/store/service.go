@@ -152,6 +152,9 @@ func (s *Service) block(ctx context.Context, code Code) ([]byte, error) {
 		}
 		return nil, err
 	}
+	if s.damaged.has(code) { // another process has replaced it
+		s.damaged.remove(code)
+	}
 	return data, nil
 }
 

@@ -176,6 +176,17 @@ func TestCorruptBlock(t *testing.T) {
 	if codes, err := c.HashCodes(t.Context(), Code{}, false, 10); len(codes) != 1 || err != nil {
 		t.Errorf("HashCodes after Add: %v, %v, want one", codes, err)
 	}
+
+	// Somebody else may replace it, too.
+	m.blocks[code][0] ^= 1
+	_, _ = c.Get(t.Context(), code)
+	m.blocks[code][0] ^= 1
+	for _, want := range []bool{false, true} { // nobody has looked; somebody has
+		if has, err := c.Contains(t.Context(), code); has != want || err != nil {
+			t.Errorf("Contains when it has been put right: %v, %v, want %v", has, err, want)
+		}
+		_, _ = c.Get(t.Context(), code)
+	}
 	if u := m.Usage(); u.Blocks != 1 || u.Bytes != 4 {
 		t.Errorf("usage %+v, want 1 block of 4 bytes", u)
 	}
