@@ -181,20 +181,15 @@ func (b *bucket) list(ctx context.Context, prefix, after string) iter.Seq2[strin
 	return func(yield func(string, error) bool) {
 		for {
 			page, err := b.page(ctx, prefix, after)
-			for _, key := range page {
-				rest, ok := strings.CutPrefix(key, prefix)
-				if !ok || key <= after {
-					err = fmt.Errorf("%w: %.200q with the prefix %q after %.200q", ErrListing, key, prefix, after)
-					break
-				}
-				if !yield(rest, nil) {
-					return
-				}
-				after = key
-			}
 			if err != nil {
 				yield("", err)
 				return
+			}
+			for _, key := range page {
+				if !yield(strings.TrimPrefix(key, prefix), nil) {
+					return
+				}
+				after = key
 			}
 			if len(page) < pageLength {
 				return
@@ -204,18 +199,23 @@ func (b *bucket) list(ctx context.Context, prefix, after string) iter.Seq2[strin
 }
 
 // page lists as much at once. It makes several requests if the object store gives
-// less at a time.
+// less at a time, and asks again for what is out of order: some are only while something
+// is being written.
 func (b *bucket) page(ctx context.Context, prefix, after string) (keys []string, err error) {
 	err = b.attempt(ctx, "list", prefix, func(ctx context.Context) error {
 		b.counts.lists.Add(1)
 		keys = keys[:0]
-		owner := false
+		owner, last := false, after
 		for object := range b.client.ListObjectsIter(ctx, b.Bucket, minio.ListObjectsOptions{
 			Prefix: prefix, StartAfter: after, Recursive: true, MaxKeys: pageLength, FetchOwner: &owner,
 		}) {
 			if object.Err != nil {
 				return object.Err
 			}
+			if !strings.HasPrefix(object.Key, prefix) || object.Key <= last {
+				return fmt.Errorf("%w: %.200q with the prefix %q after %.200q", ErrListing, object.Key, prefix, last)
+			}
+			last = object.Key
 			if keys = append(keys, object.Key); len(keys) == pageLength {
 				return nil
 			}

@@ -335,6 +335,21 @@ func TestListingOutOfOrder(t *testing.T) {
 	}
 }
 
+// An object store may list out of order while something is being written.
+func TestListingInOrderAgain(t *testing.T) {
+	f := newFake(t)
+	s := f.opened(t, nil)
+	storetest.Put(t, s, []byte("block"))
+	f.breakWith(times(1, func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+		key := s.blocks.blockPrefix
+		io.WriteString(w, "<ListBucketResult><Contents><Key>"+key+"b</Key></Contents><Contents><Key>"+key+"a</Key></Contents></ListBucketResult>")
+		return true
+	}))
+	if n, err := s.Length(t.Context()); n != 1 || err != nil {
+		t.Errorf("Length: %d, %v, want 1", n, err)
+	}
+}
+
 // An error in the middle of a list ends it, after what came before.
 func TestListingFailsInTheMiddle(t *testing.T) {
 	f := newFake(t)
