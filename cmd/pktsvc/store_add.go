@@ -46,7 +46,7 @@ wrong usage, 3 no connection or connection lost, 4 no answer within --timeout.`,
 			defer to.close()
 			t := newTransfer(cmd, asJSON)
 			if !slices.Contains(args, "-") {
-				t.reads = args
+				t.sources = args
 			}
 			var all []stored
 			var lines []string

@@ -18,7 +18,11 @@ import (
 // nothing: storing it will say so.
 func sizeOf(ctx context.Context, paths []string) (total int64) {
 	for _, path := range paths {
-		_ = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		root, err := filepath.EvalSymlinks(path) // of what is given, links are followed
+		if err != nil {
+			continue
+		}
+		_ = filepath.WalkDir(root, func(_ string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return ctx.Err()
 			}
@@ -43,7 +47,7 @@ func (t *transfer) watchOn(ctx context.Context, w io.Writer, f func() error) err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	size := make(chan int64, 1)
-	go func() { size <- sizeOf(ctx, t.reads) }()
+	go func() { size <- sizeOf(ctx, t.sources) }()
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	done := make(chan error, 1)

@@ -107,7 +107,7 @@ func (p *storePush) run(cmd *cobra.Command, source string) error {
 	}
 	defer to.close()
 	t := newTransfer(cmd, p.json)
-	t.reads = []string{source}
+	t.sources = []string{source}
 	var report pushed
 	err = t.watch(ctx, func() error {
 		epoch := to.epoch()

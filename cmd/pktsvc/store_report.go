@@ -28,7 +28,7 @@ type transfer struct {
 	cmd      *cobra.Command
 	json     bool
 	progress tree.Progress
-	reads    []string     // what there is to store
+	sources  []string     // what there is to store
 	total    atomic.Int64 // bytes of the files that there are to read or write; 0: not known (yet)
 	begun    time.Time
 

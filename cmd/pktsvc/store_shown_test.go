@@ -130,7 +130,7 @@ func TestStoreProgressBar(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := info.Size() + int64(len("small\n")+len("x"))
-	for want, paths := range map[int64][]string{2 * info.Size(): {large, large}, all: {source}, 0: {source + "/none"}} {
+	for want, paths := range map[int64][]string{2 * info.Size(): {large, large}, all: {source}, info.Size(): {source + "/link", source + "/none"}} {
 		if got := sizeOf(t.Context(), paths); got != want {
 			t.Errorf("%v: %d bytes, want %d", paths, got, want)
 		}

@@ -70,11 +70,12 @@ lost, 4 no answer within --timeout.`,
 				return err
 			}
 			defer in.close()
-			v := &verification{Damaged: []string{}}
 			length, err := in.Length(ctx)
-			if err == nil {
-				err = v.watch(cmd.ErrOrStderr(), length, func() error { return v.run(ctx, in, first) })
+			if err != nil {
+				return storeError(ctx, err)
 			}
+			v := &verification{Damaged: []string{}}
+			err = v.watch(cmd.ErrOrStderr(), length, func() error { return v.run(ctx, in, first) })
 			if err == nil && first.IsZero() && v.Blocks < length { // nothing is ever taken out, so they are there
 				v.LeftOut = length - v.Blocks
 			}

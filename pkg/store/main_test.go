@@ -17,7 +17,8 @@ func served(t testing.TB, s *Service) *stream.Conn { return connected(t, s.Mux()
 // connected returns a connection to a handler.
 func connected(t testing.TB, h stream.Handler) *stream.Conn { return connectedAnd(t, h, nil) }
 
-// connectedAnd lets an observer see what the handler's side does.
+// connectedAnd lets an observer see what the handler's side does. It is storetest.Connect,
+// which imports this package.
 func connectedAnd(t testing.TB, h stream.Handler, o stream.Observer) *stream.Conn {
 	t.Helper()
 	near, far := net.Pipe()

@@ -17,16 +17,17 @@ import (
 // Put implements [store.Backend]. It returns when the system has the block or is about
 // to: Sync makes it durable.
 func (s *Store) Put(ctx context.Context, code store.Code, data []byte) (added bool, err error) {
-	if code.Class() != s.options.Class {
-		return false, fmt.Errorf("%w: %v, not %v", store.ErrOtherClass, s.options.Class, code.Class())
+	if err := s.own(code); err != nil {
+		return false, err
 	}
-	lock := &s.stripes[code.Hash()[0]]
+	index := indexKey(code)
+	lock := &s.stripes[index[1]]
 	lock.Lock()
 	defer lock.Unlock()
 	if there, err := s.Has(ctx, code); err != nil || there {
 		return false, err
 	}
-	if err := s.write(ctx, code, data); err != nil {
+	if err := s.write(ctx, index, data); err != nil {
 		return false, err
 	}
 	s.blocks.Add(1)
@@ -36,14 +37,22 @@ func (s *Store) Put(ctx context.Context, code store.Code, data []byte) (added bo
 
 // Replace implements [store.Backend]. The damaged block goes on taking its room.
 func (s *Store) Replace(ctx context.Context, code store.Code, data []byte) error {
-	if code.Class() != s.options.Class {
-		return fmt.Errorf("%w: %v, not %v", store.ErrOtherClass, s.options.Class, code.Class())
+	if err := s.own(code); err != nil {
+		return err
 	}
-	return s.write(ctx, code, data)
+	return s.write(ctx, indexKey(code), data)
 }
 
-// write writes a block and its entry in the index, which take the place of others.
-func (s *Store) write(ctx context.Context, code store.Code, data []byte) error {
+func (s *Store) own(code store.Code) error {
+	if c := code.Class(); c != s.options.Class {
+		return fmt.Errorf("%w: %v, not %v", store.ErrOtherClass, s.options.Class, c)
+	}
+	return nil
+}
+
+// write writes a block and its entry in the index, of which index is the key. They take the
+// place of others.
+func (s *Store) write(ctx context.Context, index, data []byte) error {
 	if err := s.room.take(len(data)); err != nil {
 		return err
 	}
@@ -54,7 +63,6 @@ func (s *Store) write(ctx context.Context, code store.Code, data []byte) error {
 	defer release()
 	// data must not be read when Put has returned, so the copy is made here and not
 	// in run.
-	index := indexKey(code)
 	batch := s.db.NewBatchWithSize(len(data) + 128)
 	block := batch.SetDeferred(len(index), len(data))
 	copy(block.Key, index)

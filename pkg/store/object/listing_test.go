@@ -11,14 +11,19 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/store/storetest"
 )
 
+// listsBackwards answers every request with a list of two blocks in the wrong order.
+func listsBackwards(s *Store) fault {
+	key := s.blocks.blockPrefix
+	return func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) bool {
+		io.WriteString(w, "<ListBucketResult><Contents><Key>"+key+"b</Key></Contents><Contents><Key>"+key+"a</Key></Contents></ListBucketResult>")
+		return true
+	}
+}
+
 func TestListingOutOfOrder(t *testing.T) {
 	f := newFake(t)
 	s := f.opened(t, nil)
-	f.breakWith(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-		key := s.blocks.blockPrefix
-		io.WriteString(w, "<ListBucketResult><Contents><Key>"+key+"b</Key></Contents><Contents><Key>"+key+"a</Key></Contents></ListBucketResult>")
-		return true
-	})
+	f.breakWith(listsBackwards(s))
 	if _, err := s.Length(t.Context()); !errors.Is(err, ErrListing) {
 		t.Errorf("Length: %v, want ErrListing", err)
 	}
@@ -29,11 +34,7 @@ func TestListingInOrderAgain(t *testing.T) {
 	f := newFake(t)
 	s := f.opened(t, nil)
 	storetest.Put(t, s, []byte("block"))
-	f.breakWith(times(1, func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
-		key := s.blocks.blockPrefix
-		io.WriteString(w, "<ListBucketResult><Contents><Key>"+key+"b</Key></Contents><Contents><Key>"+key+"a</Key></Contents></ListBucketResult>")
-		return true
-	}))
+	f.breakWith(times(1, listsBackwards(s)))
 	if n, err := s.Length(t.Context()); n != 1 || err != nil {
 		t.Errorf("Length: %d, %v, want 1", n, err)
 	}
