@@ -23,6 +23,7 @@ type Call struct {
 	sent    *mark           // of its packet; nil: nobody wants to know
 	ctx     context.Context // of its events
 
+	foreseen  foreseen // kept when the object is used again
 	followers followers
 	listed    bool // its end has been shown in a list
 	remote    remote
@@ -72,7 +73,7 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 		// It is used again, unless it is given up, or its context has ended: then the
 		// table names it still, and whoever gives it up may be about to look at it.
 		if (call.stop == nil || call.stop()) && !call.givenUp {
-			*call = Call{}
+			*call = Call{foreseen: call.foreseen}
 			goPool.Put(call)
 		}
 		notify(resp, err)
@@ -168,7 +169,6 @@ func (c *Conn) recycle(call *Call) {
 	if call.givenUp {
 		return
 	}
-	done := call.done
-	*call = Call{pooled: true, done: done}
+	*call = Call{pooled: true, done: call.done, foreseen: call.foreseen}
 	c.callPool.Put(call)
 }

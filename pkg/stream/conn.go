@@ -69,6 +69,7 @@ type channel struct {
 	lastServed uint64
 	calls      tagTable[Call]    // this side's requests
 	serving    tagTable[inbound] // the peer's accepted requests
+	foreseen   foreseen          // of the peer's requests
 }
 
 func (ch *channel) init(c *Conn, number uint64, h Handler) {

@@ -93,14 +93,18 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	quick := start && room && c.role.mayRun(in.pace)
 	s := c.in.scopes.next(ch, p, c.role.nextTurn(), quick)
 	in.ctx = s
-	asked, asking := c.base, (*requestContext)(nil) // for observers
-	if carried != nil {
-		asking = in.carry(s, carried)
-		asked = asking
-	}
 	in.scope = s
 	w := c.watch.Load()
-	if chosen, shown := w.choose(asked, c, RoleServer, p.Channel, p.Tag, p.Type); shown {
+	var asking *requestContext // for observers
+	var chosen followers
+	var shown bool
+	if carried != nil {
+		asking = in.carry(s, carried)
+		chosen, shown = w.choose(asking, c, RoleServer, p.Channel, p.Tag, p.Type)
+	} else {
+		chosen, shown = w.chooseRequest(c, ch, p)
+	}
+	if shown {
 		c.showAccepted(w, in, asking, p.Payload, chosen)
 	}
 	if asking != nil {

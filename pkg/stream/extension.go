@@ -215,6 +215,7 @@ func (c *Conn) answerHello(p *Packet, h *Hello) bool {
 // agree puts the extension in force. mu is held.
 func (c *Conn) agree(both Features, h *Hello) {
 	c.info.peerID.Store(h.Nonce)
+	c.eachChannel(func(ch *channel) { ch.foreseen = foreseen{} }) // it has been for other identities
 	if both&FeatureCredit != 0 {
 		c.ext.peerLimit = limitOf(h.Credit)
 	}

@@ -87,7 +87,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 	p := Packet{Kind: KindRequest, Channel: call.channel, Flags: call.flags, Type: call.typ, Payload: payload}
 	w := c.watch.Load()
 	if w.wants&timedCalls != 0 {
-		if chosen, shown := w.choose(ctx, c, RoleClient, call.channel, 0, call.typ); shown {
+		if chosen, shown := w.chooseCall(ctx, c, call); shown {
 			c.showBegin(w, call, payload, chosen)
 		}
 	}

@@ -126,6 +126,26 @@ func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role
 	return t.asks || keeps(low, t.keep) || parentOf(ctx) != nil || role == stream.RoleServer && carried(ctx)
 }
 
+// Foresee says how many requests are left out, by the same rules.
+func (t *Observer) Foresee(c *stream.Conn, role stream.Role, channel, tag uint64) (unchosen uint64) {
+	switch {
+	case t.asks:
+		return 0
+	case role == stream.RoleClient:
+		return t.provider.share.drawGap()
+	}
+	for unchosen < mostForeseen && !keeps(traceHalf(1, &t.seed, c.Info(), role, channel, tag+unchosen), t.keep) {
+		unchosen++
+	}
+	return unchosen
+}
+
+// mostForeseen bounds what a request costs whose tag is not the one after the last.
+const mostForeseen = 64
+
+// Decides is the key of spans in contexts: a request is recorded if its parent is.
+func (t *Observer) Decides() any { return spanKey }
+
 // Begin decides whether a request is recorded. The context that it returns then leads
 // to its span, which is made when somebody asks for it; and e is followed. For a request
 // of a peer that is not recorded, handlers find the decision by Value, so that their

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -90,6 +91,17 @@ func keeps(low, below uint64) bool { return low>>1 < below }
 
 // draw returns the lower half of an identity that it keeps. There is one.
 func (r *ratio) draw() uint64 { return rand.Uint64N(r.below)<<1 | 1 }
+
+// drawGap returns how many traces it does not keep until one that it does.
+func (r *ratio) drawGap() uint64 {
+	kept := float64(r.below) / (1 << 63)
+	// 1-Float64 is above 0, and Log1p exact where hardly any are kept.
+	gap := math.Log(1-rand.Float64()) / math.Log1p(-kept)
+	if !(gap < 1<<63) { // also where none are kept
+		return 1 << 63
+	}
+	return uint64(gap)
+}
 
 // decidedSampler is the sampler of the SDK: it repeats what was decided, and
 // asks for spans that are not of requests.

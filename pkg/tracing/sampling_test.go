@@ -2,6 +2,7 @@ package tracing
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,6 +175,59 @@ func testUnsampledCostsNoSpan(t *testing.T, sampler sdktrace.Sampler) {
 	}
 	if spans := mem.spans(t, p); len(spans) != 0 {
 		t.Errorf("%d spans", len(spans))
+	}
+}
+
+// What is foreseen of a share is what would have been said about each request: of peers'
+// requests those are recorded that their identities choose, and of calls as many.
+func TestForeseenShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, share = 4000, .05
+		near, calls := mustProvider(t, ProviderOptions{Sampler: Ratio(share)})
+		far, requests := mustProvider(t, ProviderOptions{Sampler: Ratio(share)})
+		serving := New(Options{Provider: far, Types: typeNames})
+		c, s := connect(t, stream.Options{Observer: New(Options{Provider: near, Types: typeNames})},
+			stream.Options{Observer: serving, Handler: handler(far)})
+		var got, want []string
+		for range n {
+			if err := ask(t.Context(), c, stream.Request{Type: typeEcho}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, span := range requests.spans(t, far) {
+			got = append(got, attributes(span.Attributes)[string(keyTag)])
+		}
+		for tag := uint64(2); tag < n+2; tag++ { // tags begin with 2
+			e := &stream.Event{Kind: stream.EventRequestBegin, Conn: s, Packet: stream.Packet{Tag: tag}}
+			if serving.keeps(e) {
+				want = append(want, strconv.FormatUint(tag, 10))
+			}
+		}
+		if !slices.Equal(got, want) || len(want) == 0 {
+			t.Errorf("recorded were %v,\nwant %v", got, want)
+		}
+		// 200 expected, standard deviation 13.8: seven of them on both sides.
+		if n := len(calls.spans(t, near)); n < 104 || n > 296 {
+			t.Errorf("%d calls of 4000 were recorded, want about 200", n)
+		}
+	})
+}
+
+func TestDrawGap(t *testing.T) {
+	const n = 100_000
+	sum, r := 0., newRatio(.01, nil)
+	for range n {
+		sum += float64(r.drawGap())
+	}
+	// 99 expected, standard deviation 0.32: seven of them on both sides.
+	if mean := sum / n; mean < 96.7 || mean > 101.3 {
+		t.Errorf("between two that are kept there are %v on average, want 99", mean)
+	}
+	if gap := newRatio(1, nil).drawGap(); gap != 0 {
+		t.Errorf("%d are left out of all", gap)
+	}
+	if gap := newRatio(0, nil).drawGap(); gap < 1<<62 {
+		t.Errorf("one is kept of none, after %d", gap)
 	}
 }
 
