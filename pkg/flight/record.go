@@ -1,7 +1,6 @@
 package flight
 
 import (
-	"sync"
 	"time"
 
 	"github.com/pktsvc/pktsvc/pkg/stream"
@@ -52,52 +51,4 @@ func (r *record) request(o *Options) Request {
 	}
 	q.setStages(r.points())
 	return q
-}
-
-// shard is a ring of records of some connections. What is put into it moves from the
-// caches of one processor to those of another only where several have connections in it.
-type shard struct {
-	mu   sync.Mutex // guards all below; held for copying some records
-	ring []record
-	next uint64 // how many there have been
-}
-
-// put returns the place for one more record. mu is held.
-func (s *shard) put() *record {
-	r := &s.ring[s.next%uint64(len(s.ring))]
-	s.next++
-	return r
-}
-
-// lookAtOnce is how many records are looked at before the lock is given to others.
-const lookAtOnce = 256
-
-// each shows copies of the records that are there now, the latest first, until f
-// returns false. f is called without the lock.
-func (s *shard) each(f func(*record) bool) {
-	some := make([]record, 0, lookAtOnce)
-	s.mu.Lock()
-	end := s.next
-	s.mu.Unlock()
-	for at := end; at > 0; {
-		some = some[:0]
-		s.mu.Lock()
-		oldest := uint64(0)
-		if n := uint64(len(s.ring)); s.next > n {
-			oldest = s.next - n
-		}
-		for at > oldest && len(some) < lookAtOnce {
-			at--
-			some = append(some, s.ring[at%uint64(len(s.ring))])
-		}
-		s.mu.Unlock()
-		if len(some) == 0 {
-			return
-		}
-		for i := range some {
-			if !f(&some[i]) {
-				return
-			}
-		}
-	}
 }

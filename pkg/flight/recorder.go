@@ -20,8 +20,9 @@ const (
 	DefaultSlow    = 250 * time.Millisecond
 )
 
-// RecordSize is how many bytes of memory a remembered request takes, beside its label.
-const RecordSize = 128
+// RecordSize is how many bytes of memory a remembered request takes. One with a label takes
+// 120 more, and so does one with greater numbers than [stream.End.Pack] has room for.
+const RecordSize = 64
 
 // Options configure a [Recorder]. The zero value works.
 type Options struct {
@@ -116,7 +117,7 @@ func New(o Options) (*Recorder, error) {
 	n := min(shardsFor(runtime.GOMAXPROCS(0)), o.Records)
 	r.shards = make([]shard, n)
 	for i := range r.shards {
-		r.shards[i].ring = make([]record, (o.Records+n-1)/n)
+		r.shards[i].ring = make([]kept, (o.Records+n-1)/n)
 	}
 	return r, nil
 }
@@ -144,14 +145,15 @@ func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context {
 func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
 	conn := c.Info()
 	some, slow := r.watching.Load() != nil, r.thresholds.Load() // some have to be looked at once more
+	ok := (&record{role: role, outcome: stream.OutcomeOK}).note()
 	s := r.shardOf(conn)
 	s.mu.Lock()
 	for i := range ends {
-		rec := s.put()
-		rec.End, rec.conn = ends[i], conn
-		rec.role, rec.outcome, rec.rejection = role, stream.OutcomeOK, stream.RejectNone
-		rec.notable = slow.slow(&rec.End)
-		some = some || rec.notable
+		note := ok
+		if slow.slow(&ends[i]) {
+			note, some = note|noteNotable, true
+		}
+		s.put(&ends[i], conn, note)
 	}
 	s.mu.Unlock()
 	if some {
@@ -193,7 +195,7 @@ func (r *Recorder) ended(ctx context.Context, e *stream.Event) {
 	rec.notable = rec.outcome != stream.OutcomeOK || r.thresholds.Load().slow(&rec.End)
 	s := r.shardOf(rec.conn)
 	s.mu.Lock()
-	*s.put() = rec
+	s.put(&rec.End, rec.conn, rec.note())
 	s.mu.Unlock()
 	if rec.notable || r.watching.Load() != nil {
 		traceID := ""
@@ -216,10 +218,14 @@ func (r *Recorder) slowWrite(e *stream.Event) {
 	var found []record
 	s.mu.Lock()
 	for i := range s.ring {
-		rec := &s.ring[i]
-		if rec.conn == conn && rec.role == stream.RoleServer && !rec.notable && rec.Sent() >= slow.from(rec.Type) {
+		k := &s.ring[i]
+		if k.conn != conn || k.Note&noteNotable != 0 {
+			continue
+		}
+		if rec := s.get(i); rec.role == stream.RoleServer && rec.Sent() >= slow.from(rec.Type) {
+			k.Note |= noteNotable
 			rec.notable = true
-			found = append(found, *rec)
+			found = append(found, rec)
 		}
 	}
 	s.mu.Unlock()

@@ -309,8 +309,8 @@ func TestSampledRequestKeepsItsTrace(t *testing.T) {
 
 // The memory is what Options say, and recording takes no more.
 func TestMemory(t *testing.T) {
-	if size := unsafe.Sizeof(record{}); size > RecordSize {
-		t.Errorf("a record has %d bytes, want up to %d", size, RecordSize)
+	if size := unsafe.Sizeof(kept{}); size != RecordSize {
+		t.Errorf("a record has %d bytes, want %d", size, RecordSize)
 	}
 	r := mustNew(t, Options{})
 	c, ends := conn(t, "one"), make([]stream.End, 16)
@@ -329,6 +329,42 @@ func TestMemory(t *testing.T) {
 	}
 	for _, rule := range r.Rules() {
 		rule.Remove()
+	}
+}
+
+// What does not fit into the ring is remembered as well, each in its place, and the next
+// ones take the memory that is there.
+func TestWholeRecords(t *testing.T) {
+	r := mustNew(t, Options{Records: 40, Slow: -1})
+	c := conn(t, "one")
+	n := len(r.shardOf(c.Info()).ring)
+	ends := make([]stream.End, 3*n/2)
+	for i := range ends {
+		ends[i] = stream.End{Tag: uint64(i), Duration: time.Duration(i)}
+		switch i % 3 {
+		case 1:
+			ends[i].Label = fmt.Sprint("label ", i)
+		case 2:
+			ends[i].Type, ends[i].Duration = 1<<40, time.Hour
+		}
+	}
+	r.ObserveEnds(c, stream.RoleClient, ends)
+	i := len(ends)
+	r.shardOf(c.Info()).each(func(rec *record) bool {
+		i--
+		if rec.End != ends[i] || rec.conn != c.Info() || rec.role != stream.RoleClient || rec.outcome != stream.OutcomeOK {
+			t.Errorf("%+v, want %+v", rec, ends[i])
+		}
+		return true
+	})
+	if i != len(ends)-n {
+		t.Errorf("%d are remembered, want %d", len(ends)-i, n)
+	}
+	for range 3 { // so that each place has had one
+		r.ObserveEnds(c, stream.RoleClient, ends)
+	}
+	if allocs := testing.AllocsPerRun(100, func() { r.ObserveEnds(c, stream.RoleClient, ends) }); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
 	}
 }
 
