@@ -57,7 +57,7 @@ func carried(ctx context.Context) bool {
 
 // arrived adds what has travelled with a request to its context: the caller's span as its
 // parent, and baggage. Of a peer that is not trusted the span is only to be linked.
-func (t *Observer) arrived(ctx context.Context) (_ context.Context, link trace.SpanContext) {
+func (t *Observer) arrived(ctx context.Context) (_ context.Context, link *trace.SpanContext) {
 	m := stream.MetadataFromContext(ctx)
 	if m == nil {
 		return ctx, link
@@ -65,7 +65,8 @@ func (t *Observer) arrived(ctx context.Context) (_ context.Context, link trace.S
 	switch s := parseTrace(m.Trace, m.State); {
 	case !s.IsValid():
 	case t.distrust:
-		link = s
+		l := s
+		link = &l
 	default:
 		ctx = trace.ContextWithRemoteSpanContext(ctx, s)
 	}

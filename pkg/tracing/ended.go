@@ -41,9 +41,7 @@ func (t *Observer) Export(e Ended) (traceID string) {
 	r := &request{
 		Context: context.Background(), observer: t, method: t.method(e.End.Channel, e.End.Type), kind: trace.SpanKindClient,
 		begun: e.End.Begun(), conn: e.Conn, label: e.End.Label, size: e.End.RequestSize, ended: true,
-		packet: stream.Packet{
-			Kind: stream.KindRequest, Channel: e.End.Channel, Tag: e.End.Tag, Flags: e.End.Flags, Type: e.End.Type,
-		},
+		channel: e.End.Channel, tag: e.End.Tag, typ: e.End.Type, flags: e.End.Flags,
 		decided: decision{
 			traceID: p.traceID(e.Conn, e.Role, e.End.Channel, e.End.Tag), spanID: newSpanID(), root: true,
 			result: sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample},

@@ -154,7 +154,7 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if t.provider == nil {
 		return t.beginForeign(ctx, e)
 	}
-	link := trace.SpanContext{}
+	var link *trace.SpanContext
 	if e.Kind == stream.EventRequestBegin {
 		ctx, link = t.arrived(ctx)
 	}
@@ -186,7 +186,7 @@ func (t *Observer) keeps(e *stream.Event) bool {
 // recorded, and asks when the span begins.
 func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Context {
 	e.Followed = false
-	link := trace.SpanContext{}
+	var link *trace.SpanContext
 	if e.Kind == stream.EventRequestBegin {
 		ctx, link = t.arrived(ctx)
 	}
@@ -205,9 +205,9 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind) *request {
 	r := &request{
 		Context: ctx, observer: t, method: m, kind: kind, begun: e.Time,
-		conn: e.Conn.Info(), label: e.Label, packet: e.Packet, size: len(e.Packet.Payload),
+		conn: e.Conn.Info(), label: e.Label, size: len(e.Packet.Payload),
+		channel: e.Packet.Channel, tag: e.Packet.Tag, typ: e.Packet.Type, flags: e.Packet.Flags,
 	}
-	r.packet.Payload = nil
 	if t.attributes != nil {
 		r.further = t.attributes(r.conn)
 	}

@@ -46,10 +46,10 @@ func (r *record) ChildSpanCount() int            { return 0 } // a child would h
 
 // Links has the span of a caller that is not trusted.
 func (r *record) Links() []sdktrace.Link {
-	if !r.link.IsValid() {
+	if r.link == nil {
 		return nil
 	}
-	return []sdktrace.Link{{SpanContext: r.link}}
+	return []sdktrace.Link{{SpanContext: *r.link}}
 }
 
 func (r *record) Resource() *resource.Resource { return r.observer.provider.resource }

@@ -27,10 +27,13 @@ type request struct {
 	begun    time.Time
 	conn     *stream.ConnInfo
 	label    string
-	packet   stream.Packet // without payload; no tag in calls
-	size     int           // of the payload
+	channel  uint64
+	tag      uint64 // not of calls
+	typ      uint64
+	flags    uint64
+	size     int // of the payload
 	further  []attribute.KeyValue
-	link     trace.SpanContext // of a caller that is not trusted
+	link     *trace.SpanContext // of a caller that is not trusted; else nil
 
 	mu    sync.Mutex
 	span  trace.Span // nil: nobody has asked for it
@@ -69,11 +72,11 @@ func (r *request) Value(key any) any {
 // handler it was made.
 func requestOf(ctx context.Context, e *stream.Event) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
-	if r == nil || r == unrecorded || r.conn != e.Conn.Info() || r.packet.Channel != e.Packet.Channel {
+	if r == nil || r == unrecorded || r.conn != e.Conn.Info() || r.channel != e.Packet.Channel {
 		return nil
 	}
 	if e.Kind == stream.EventCallDone && r.kind == trace.SpanKindClient ||
-		e.Kind == stream.EventRequestDone && r.kind == trace.SpanKindServer && r.packet.Tag == e.Packet.Tag {
+		e.Kind == stream.EventRequestDone && r.kind == trace.SpanKindServer && r.tag == e.Packet.Tag {
 		return r
 	}
 	return nil
@@ -117,8 +120,8 @@ func (r *request) start() trace.Span {
 			options = append(options, trace.WithNewRoot())
 		}
 	}
-	if r.link.IsValid() {
-		options = append(options, trace.WithLinks(trace.Link{SpanContext: r.link}))
+	if r.link != nil {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: *r.link}))
 	}
 	_, span := r.observer.tracer.Start(ctx, r.method.name, options...)
 	if span.IsRecording() {
@@ -129,22 +132,21 @@ func (r *request) start() trace.Span {
 
 // attributes appends what is known at the beginning, beside the method's.
 func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
-	p := &r.packet
 	attrs = append(attrs,
-		keyConn.String(clean(r.conn.Name)), number(keyChannel, p.Channel), number(keyType, p.Type),
+		keyConn.String(clean(r.conn.Name)), number(keyChannel, r.channel), number(keyType, r.typ),
 		keyRequestSize.Int(r.size),
 	)
-	if p.Flags != 0 {
-		attrs = append(attrs, number(keyFlags, p.Flags))
+	if r.flags != 0 {
+		attrs = append(attrs, number(keyFlags, r.flags))
 	}
 	if r.label != "" {
 		attrs = append(attrs, keyLabel.String(clean(r.label)))
 	}
 	if r.method == r.observer.other {
-		attrs = append(attrs, keyMethodOriginal.String(strconv.FormatUint(p.Type, 10)))
+		attrs = append(attrs, keyMethodOriginal.String(strconv.FormatUint(r.typ, 10)))
 	}
 	if r.kind == trace.SpanKindServer { // calls have no tag yet
-		attrs = append(attrs, number(keyTag, p.Tag))
+		attrs = append(attrs, number(keyTag, r.tag))
 	}
 	return append(attrs, r.further...)
 }
