@@ -21,7 +21,7 @@ const (
 )
 
 // RecordSize is how many bytes of memory a remembered request takes. One with a label takes
-// 120 more, and so does one with greater numbers than [stream.End.Pack] has room for.
+// 120 more, and so does one with greater numbers than [stream.PackEnds] has room for.
 const RecordSize = 64
 
 // Options configure a [Recorder]. The zero value works.
@@ -117,7 +117,7 @@ func New(o Options) (*Recorder, error) {
 	n := min(shardsFor(runtime.GOMAXPROCS(0)), o.Records)
 	r.shards = make([]shard, n)
 	for i := range r.shards {
-		r.shards[i].ring = make([]kept, (o.Records+n-1)/n)
+		r.shards[i].ring = make([]stream.PackedEnd, (o.Records+n-1)/n)
 	}
 	return r, nil
 }
@@ -144,23 +144,26 @@ func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context {
 // ObserveEnds remembers requests that were answered ok.
 func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
 	conn := c.Info()
-	some, slow := r.watching.Load() != nil, r.thresholds.Load() // some have to be looked at once more
-	ok := (&record{role: role, outcome: stream.OutcomeOK}).note()
-	s := r.shardOf(conn)
+	slow := r.thresholds.Load()
+	if r.watching.Load() == nil && !slow.may(ends) {
+		s, note := r.shardOf(conn), (&record{role: role, outcome: stream.OutcomeOK}).note()
+		s.mu.Lock()
+		s.put(conn, note, ends...)
+		s.mu.Unlock()
+		return
+	}
+	for i := range ends { // each has to be looked at
+		rec := &record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: slow.slow(&ends[i])}
+		r.remember(rec)
+		r.consider(context.Background(), rec, nil, "")
+	}
+}
+
+func (r *Recorder) remember(rec *record) {
+	s := r.shardOf(rec.conn)
 	s.mu.Lock()
-	for i := range ends {
-		note := ok
-		if slow.slow(&ends[i]) {
-			note, some = note|noteNotable, true
-		}
-		s.put(&ends[i], conn, note)
-	}
+	s.put(rec.conn, rec.note(), rec.End)
 	s.mu.Unlock()
-	if some {
-		for i := range ends {
-			r.consider(context.Background(), &record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: slow.slow(&ends[i])}, nil, "")
-		}
-	}
 }
 
 // Observe remembers one request, and which connections are open.
@@ -193,10 +196,7 @@ func (r *Recorder) ended(ctx context.Context, e *stream.Event) {
 		rec.role = stream.RoleClient
 	}
 	rec.notable = rec.outcome != stream.OutcomeOK || r.thresholds.Load().slow(&rec.End)
-	s := r.shardOf(rec.conn)
-	s.mu.Lock()
-	s.put(&rec.End, rec.conn, rec.note())
-	s.mu.Unlock()
+	r.remember(&rec)
 	if rec.notable || r.watching.Load() != nil {
 		traceID := ""
 		if e.Followed && r.opts.TraceID != nil {
@@ -219,7 +219,7 @@ func (r *Recorder) slowWrite(e *stream.Event) {
 	s.mu.Lock()
 	for i := range s.ring {
 		k := &s.ring[i]
-		if k.conn != conn || k.Note&noteNotable != 0 {
+		if k.Conn != conn || k.Note&noteNotable != 0 {
 			continue
 		}
 		if rec := s.get(i); rec.role == stream.RoleServer && rec.Sent() >= slow.from(rec.Type) {

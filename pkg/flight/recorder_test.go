@@ -309,7 +309,7 @@ func TestSampledRequestKeepsItsTrace(t *testing.T) {
 
 // The memory is what Options say, and recording takes no more.
 func TestMemory(t *testing.T) {
-	if size := unsafe.Sizeof(kept{}); size != RecordSize {
+	if size := unsafe.Sizeof(stream.PackedEnd{}); size != RecordSize {
 		t.Errorf("a record has %d bytes, want %d", size, RecordSize)
 	}
 	r := mustNew(t, Options{})

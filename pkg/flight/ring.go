@@ -6,15 +6,9 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// kept is a record as a ring has it. It takes one line of the processor's caches: at a
-// million requests a second, each in memory that was written to long ago, these cost more
-// than all else about it.
-type kept struct {
-	stream.PackedEnd // Note has the rest
-	conn             *stream.ConnInfo
-}
-
-// What Note says beside the outcome, in its lowest 8 bits.
+// What stream.PackedEnd.Note says beside the outcome, in its lowest 8 bits. A record is
+// packed, since at a million requests a second the lines of the processor's caches that it
+// takes, which were written to long ago, cost more than all else about it.
 const (
 	rejectionAt = 8
 	roleAt      = 16
@@ -34,28 +28,32 @@ func (r *record) note() uint32 {
 // caches of one processor to those of another only where several have connections in it.
 type shard struct {
 	mu    sync.Mutex // guards all below; held for copying some records
-	ring  []kept
+	ring  []stream.PackedEnd
 	at    int           // where the next one goes
 	next  uint64        // how many there have been
 	whole []*stream.End // of those in the ring that do not fit there; nil: none ever was
 }
 
-// put keeps one more. mu is held.
-func (s *shard) put(e *stream.End, conn *stream.ConnInfo, note uint32) {
-	k := &s.ring[s.at]
-	if !e.Pack(&k.PackedEnd) {
-		s.putWhole(e)
-		note |= noteWhole
-	}
-	k.conn, k.Note = conn, note
-	s.next++
-	if s.at++; s.at == len(s.ring) {
-		s.at = 0
+// put keeps some more. mu is held.
+func (s *shard) put(conn *stream.ConnInfo, note uint32, ends ...stream.End) {
+	s.next += uint64(len(ends))
+	for len(ends) > 0 {
+		n := stream.PackEnds(s.ring[s.at:], conn, note, ends)
+		if n == 0 {
+			s.putWhole(conn, note, &ends[0])
+			n = 1
+		}
+		ends = ends[n:]
+		if s.at += n; s.at == len(s.ring) {
+			s.at = 0
+		}
 	}
 }
 
 // putWhole keeps what does not fit, in memory that is then there for the next.
-func (s *shard) putWhole(e *stream.End) {
+func (s *shard) putWhole(conn *stream.ConnInfo, note uint32, e *stream.End) {
+	k := &s.ring[s.at]
+	k.Conn, k.Note = conn, note|noteWhole
 	if s.whole == nil {
 		s.whole = make([]*stream.End, len(s.ring))
 	}
@@ -69,7 +67,7 @@ func (s *shard) putWhole(e *stream.End) {
 func (s *shard) get(at int) record {
 	k := &s.ring[at]
 	r := record{
-		conn: k.conn, outcome: stream.Outcome(k.Note), rejection: stream.RejectReason(k.Note >> rejectionAt),
+		conn: k.Conn, outcome: stream.Outcome(k.Note), rejection: stream.RejectReason(k.Note >> rejectionAt),
 		role: stream.Role(k.Note >> roleAt & 0xff), notable: k.Note&noteNotable != 0,
 	}
 	if k.Note&noteWhole != 0 {

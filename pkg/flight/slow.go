@@ -61,6 +61,16 @@ func (t *thresholds) from(typ uint64) time.Duration {
 	return t.rest
 }
 
+// may says whether one of some requests took long enough to be slow, if it is of some type.
+func (t *thresholds) may(ends []stream.End) bool {
+	for i := range ends {
+		if ends[i].Duration >= t.least {
+			return true
+		}
+	}
+	return false
+}
+
 // slow says whether a request that has ended was slow.
 func (t *thresholds) slow(e *stream.End) bool {
 	return e.Duration >= t.least && e.Duration >= t.from(e.Type)

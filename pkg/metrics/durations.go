@@ -49,8 +49,9 @@ const (
 	maxNative      = 15 * perDoubling  // up to 9 hours; what is above counts there, too
 	numNative      = maxNative - minNative + 1
 	numCells       = 1 + numNative + numBuckets // the first is for nothing at all; some at the end stay empty
-	slotsInOctave  = 8
-	numCellOctaves = 46
+	slotBits       = 7
+	slotsInOctave  = 1 << (slotBits - 1) // so many that few have a bound of a cell in them
+	numCellOctaves = 43
 )
 
 // cell is a part of both a native and a classic bucket.
@@ -92,7 +93,7 @@ func makeCells() (cells []cell, table [numCellOctaves * slotsInOctave]uint16) {
 
 // cellFor is the index in cells for a duration above 0.
 func cellFor(d time.Duration) int {
-	octave := bits.Len64(uint64(d)) - 4
+	octave := bits.Len64(uint64(d)) - slotBits
 	if octave < 0 {
 		octave = 0
 		if d < slotsInOctave {

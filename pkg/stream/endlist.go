@@ -123,10 +123,7 @@ func (c *Conn) showEnds(role Role, l *endList) {
 			o.ends.ObserveEnds(c, role, ends)
 		}
 	}
-	for i := range ends {
-		ends[i].Label, ends[i].sent = "", nil
-	}
-	l.n = 0
+	l.n = 0 // what is in it is written over, or goes with the pool
 	endLists.Put(l)
 }
 

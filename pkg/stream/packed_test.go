@@ -8,8 +8,8 @@ import (
 
 // What fits is the same afterwards; what does not is left out, for the right reason.
 func TestPackedEnd(t *testing.T) {
-	if size := unsafe.Sizeof(PackedEnd{}); size != 56 {
-		t.Errorf("it has %d bytes, want 56", size)
+	if size := unsafe.Sizeof(PackedEnd{}); size != 64 {
+		t.Errorf("it has %d bytes, want 64", size)
 	}
 	most := End{
 		Channel: 1<<8 - 1, Tag: 1<<64 - 1, Type: 1<<16 - 1, Flags: 1<<8 - 1,
@@ -38,15 +38,16 @@ func TestPackedEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := most
 			tt.change(&e)
-			before := PackedEnd{tag: 1, Note: 5}
-			p := before
-			switch fits := e.Pack(&p); {
-			case fits != tt.fits:
-				t.Errorf("fits: %v", fits)
-			case !fits && p != before:
-				t.Errorf("it does not fit and has changed what was there: %+v", p)
-			case fits && (p.Unpack() != e || p.Note != 5):
-				t.Errorf("%+v, want %+v; note %d", p.Unpack(), e, p.Note)
+			ends, to, conn := []End{{Tag: 7}, e, {Tag: 8}}, make([]PackedEnd, 3), new(ConnInfo)
+			switch n := PackEnds(to, conn, 5, ends); {
+			case tt.fits && n != 3 || !tt.fits && n != 1:
+				t.Errorf("%d fit", n)
+			case to[n-1].Unpack() != ends[n-1] || to[n-1].Conn != conn || to[n-1].Note != 5:
+				t.Errorf("%+v, want %+v", to[n-1], ends[n-1])
+			case tt.fits && to[1].Unpack() != e:
+				t.Errorf("%+v, want %+v", to[1].Unpack(), e)
+			case !tt.fits && to[1] != (PackedEnd{}):
+				t.Errorf("it does not fit and has changed what was there: %+v", to[1])
 			}
 		})
 	}
