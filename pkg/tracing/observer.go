@@ -203,11 +203,10 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 }
 
 func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind) *request {
-	r := &request{
-		Context: ctx, observer: t, method: m, kind: kind, begun: e.Time,
-		conn: e.Conn.Info(), label: e.Label, size: len(e.Packet.Payload),
-		channel: e.Packet.Channel, tag: e.Packet.Tag, typ: e.Packet.Type, flags: e.Packet.Flags,
-	}
+	r := emptyRequest()
+	r.Context, r.observer, r.method, r.kind, r.begun = ctx, t, m, kind, e.Time
+	r.conn, r.label, r.size = e.Conn.Info(), e.Label, len(e.Packet.Payload)
+	r.channel, r.tag, r.typ, r.flags = e.Packet.Channel, e.Packet.Tag, e.Packet.Type, e.Packet.Flags
 	if t.attributes != nil {
 		r.further = t.attributes(r.conn)
 	}

@@ -41,6 +41,24 @@ type request struct {
 	end   ending // set before ended
 }
 
+// requestsAtOnce is how many requests are made at a time: one by one they would cost
+// twice as much to begin. Whoever keeps the context of one keeps those beside it in memory.
+const requestsAtOnce = 8
+
+var requests = sync.Pool{New: func() any { return new([]request) }}
+
+// emptyRequest returns one that nobody has used.
+func emptyRequest() *request {
+	rest := requests.Get().(*[]request)
+	if len(*rest) == 0 {
+		*rest = make([]request, requestsAtOnce)
+	}
+	r := &(*rest)[0]
+	*rest = (*rest)[1:]
+	requests.Put(rest)
+	return r
+}
+
 // ending is what is known when a request has ended.
 type ending struct {
 	stream.End

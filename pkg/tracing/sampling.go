@@ -72,6 +72,7 @@ func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e
 type ratio struct {
 	sdktrace.Sampler
 	below uint64
+	left  float64 // logarithm of the share that is left out
 }
 
 // Ratio returns a sampler that follows the parent of a request, and samples a share,
@@ -82,7 +83,8 @@ func Ratio(share float64) sdktrace.Sampler {
 }
 
 func newRatio(share float64, s sdktrace.Sampler) *ratio {
-	return &ratio{s, uint64(min(max(share, 0), 1) * (1 << 63))}
+	share = min(max(share, 0), 1)
+	return &ratio{s, uint64(share * (1 << 63)), math.Log1p(-share)} // Log1p is exact where hardly any are kept
 }
 
 // keeps says whether a trace is sampled that has no parent and this lower half of an
@@ -94,10 +96,8 @@ func (r *ratio) draw() uint64 { return rand.Uint64N(r.below)<<1 | 1 }
 
 // drawGap returns how many traces it does not keep until one that it does.
 func (r *ratio) drawGap() uint64 {
-	kept := float64(r.below) / (1 << 63)
-	// 1-Float64 is above 0, and Log1p exact where hardly any are kept.
-	gap := math.Log(1-rand.Float64()) / math.Log1p(-kept)
-	if !(gap < 1<<63) { // also where none are kept
+	gap := math.Log(1-rand.Float64()) / r.left // of a number above 0
+	if !(gap < 1<<63) {                        // also where none are kept
 		return 1 << 63
 	}
 	return uint64(gap)
