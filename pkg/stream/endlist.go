@@ -123,7 +123,7 @@ func (c *Conn) showEnds(role Role, l *endList) {
 			o.ends.ObserveEnds(c, role, ends)
 		}
 	}
-	l.n = 0 // what is in it is written over, or goes with the pool
+	l.n = 0 // what is in it is written over, each field, or goes with the pool
 	endLists.Put(l)
 }
 
@@ -162,7 +162,7 @@ func (c *Conn) listDone(in *inbound, at moment, response int, inline bool) {
 	}
 	e := l.next()
 	e.Channel, e.Tag, e.Type, e.Flags = in.channel.number, in.tag, in.typ, in.flags
-	e.RequestSize, e.ResponseSize = in.size, response
+	e.Label, e.RequestSize, e.ResponseSize = "", in.size, response
 	e.begun, e.Waited, e.sent, e.remote = in.begun, time.Duration(in.waited.Load()), in.sent, remote{}
 	if inline {
 		c.in.served = l
