@@ -76,13 +76,17 @@ func (all *results) costTable(w io.Writer) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(w, " %.0f k/s, ×&nbsp;%.2f |", r.ops/1000, r.ratio)
+			if cost.peer == all.base {
+				fmt.Fprintf(w, " %.0f k/s |", r.ops/1000)
+			} else {
+				fmt.Fprintf(w, " %.0f k/s, ×&nbsp;%.2f&nbsp;±&nbsp;%.2f |", r.ops/1000, r.ratio, r.unsure)
+			}
 			cpu = append(cpu, fmt.Sprintf("%.2f", r.client+r.server))
 			allocs = append(allocs, fmt.Sprintf("%.2f", r.clientAllocs+r.serverAllocs))
 		}
 		fmt.Fprintf(w, " %s | %s |\n", strings.Join(cpu, ", "), strings.Join(allocs, ", "))
 	}
-	_, err := fmt.Fprintf(w, "\n%s, on %s. Medians over %d rounds in which all took turns; × is to \"off\" in the same round.\n",
+	_, err := fmt.Fprintf(w, "\n%s, on %s. Medians over %d rounds in which all took turns; × is to \"off\" in the same round, ± twice the standard error.\n",
 		machine(), time.Now().UTC().Format(time.DateOnly), len(all.runs[all.cells[0]][costs[0].peer]))
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,7 @@ type row struct {
 	ops           float64
 	ratio         float64 // to base: the median of the rounds' ratios
 	low, high     float64 // of the rounds' ratios
+	unsure        float64 // twice the standard error of the rounds' ratios
 	p50, p99      float64
 	p999          float64
 	client        float64 // CPU, µs a call
@@ -98,6 +100,7 @@ func (all *results) rows(c cell) (rows []row) {
 		to.rounds = len(ok)
 		if len(ratios) > 0 {
 			to.ratio, to.low, to.high = median(ratios), slices.Min(ratios), slices.Max(ratios)
+			to.unsure = 2 * standardError(ratios)
 		}
 		for _, of := range []struct {
 			to *float64
@@ -133,6 +136,21 @@ func median(v []float64) float64 {
 	}
 	v = slices.Sorted(slices.Values(v))
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+// standardError is that of the mean; 0 of less than two.
+func standardError(v []float64) float64 {
+	if len(v) < 2 {
+		return 0
+	}
+	n, mean, squares := float64(len(v)), 0., 0.
+	for _, x := range v {
+		mean += x / n
+	}
+	for _, x := range v {
+		squares += (x - mean) * (x - mean)
+	}
+	return math.Sqrt(squares / (n - 1) / n)
 }
 
 // writeReport writes peers.md and peers.svg.
