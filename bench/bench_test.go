@@ -124,3 +124,12 @@ func TestReport(t *testing.T) {
 		t.Error("a report of nothing")
 	}
 }
+
+func TestStandardError(t *testing.T) {
+	if got := standardError([]float64{1, 2, 3, 4}); math.Abs(got-.6455) > .0001 { // √(5/3) / √4
+		t.Errorf("%v", got)
+	}
+	if got := standardError([]float64{1}); got != 0 {
+		t.Errorf("of one: %v", got)
+	}
+}

@@ -29,38 +29,35 @@ func (r *record) note() uint32 {
 type shard struct {
 	mu    sync.Mutex // guards all below; held for copying some records
 	ring  []stream.PackedEnd
-	at    int           // where the next one goes
 	next  uint64        // how many there have been
 	whole []*stream.End // of those in the ring that do not fit there; nil: none ever was
 }
 
 // put keeps some more. mu is held.
 func (s *shard) put(conn *stream.ConnInfo, note uint32, ends ...stream.End) {
-	s.next += uint64(len(ends))
 	for len(ends) > 0 {
-		n := stream.PackEnds(s.ring[s.at:], conn, note, ends)
+		at := s.next % uint64(len(s.ring))
+		n := stream.PackEnds(s.ring[at:], conn, note, ends)
 		if n == 0 {
-			s.putWhole(conn, note, &ends[0])
+			s.putWhole(at, conn, note, &ends[0])
 			n = 1
 		}
 		ends = ends[n:]
-		if s.at += n; s.at == len(s.ring) {
-			s.at = 0
-		}
+		s.next += uint64(n)
 	}
 }
 
 // putWhole keeps what does not fit, in memory that is then there for the next.
-func (s *shard) putWhole(conn *stream.ConnInfo, note uint32, e *stream.End) {
-	k := &s.ring[s.at]
+func (s *shard) putWhole(at uint64, conn *stream.ConnInfo, note uint32, e *stream.End) {
+	k := &s.ring[at]
 	k.Conn, k.Note = conn, note|noteWhole
 	if s.whole == nil {
 		s.whole = make([]*stream.End, len(s.ring))
 	}
-	if s.whole[s.at] == nil {
-		s.whole[s.at] = new(stream.End)
+	if s.whole[at] == nil {
+		s.whole[at] = new(stream.End)
 	}
-	*s.whole[s.at] = *e
+	*s.whole[at] = *e
 }
 
 // get returns the record of a place in the ring. mu is held.

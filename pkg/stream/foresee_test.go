@@ -101,6 +101,44 @@ func TestForeseenRequests(t *testing.T) {
 	})
 }
 
+// A peer may leave tags out: what was foreseen is of those right after each other.
+func TestForeseenTagsWithGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := new(foreseeing)
+		c, p := quickly(t, Options{Observer: o, Handler: odd(nil)})
+		defer c.Close()
+		last := c.ch0.lastServed
+		o.took()
+		var want []string
+		for _, after := range []uint64{3, 4, 20, 22, 41, 50, 51, 60} {
+			p.send(ask(last-last%10+10+after, 0, "x"))
+			synctest.Wait()
+			if after%10 == 0 {
+				want = append(want, fmt.Sprintf("request_begin %d", last-last%10+10+after))
+			}
+		}
+		if _, _, seen := o.took(); !slices.Equal(seen, want) {
+			t.Errorf("seen %q, want %q", seen, want)
+		}
+	})
+}
+
+// Once both sides have agreed on the extension, requests have other identities.
+func TestForeseenAnewWithExtension(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, b, end := pair(t, Options{}, Options{Observer: new(foreseeing), Handler: echo})
+		defer end()
+		b.mu.Lock()
+		b.ch0.foreseen = foreseen{of: b.watch.Load(), unchosen: 5}
+		b.agree(0, &Hello{Nonce: 7})
+		left := b.ch0.foreseen.unchosen
+		b.mu.Unlock()
+		if left != 0 {
+			t.Errorf("%d requests are still foreseen", left)
+		}
+	})
+}
+
 // Metadata, and the connection's own context, decide about requests whatever was foreseen.
 func TestForeseenRequestsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

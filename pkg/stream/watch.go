@@ -32,10 +32,11 @@ type followers uint64
 
 // watch is what a connection knows of its observers. It is never changed, only replaced.
 type watch struct {
-	list            []watcher
-	choosers        []*watcher // those that choose
-	enders          []*watcher // those that take lists
-	carriers        []Carrier
+	list     []watcher
+	choosers []*watcher // those that choose
+	enders   []*watcher // those that take lists
+	carriers []Carrier
+
 	calls, requests *foresees // who alone chooses of them; may be nil
 
 	wants EventSet // of any of them

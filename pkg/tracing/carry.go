@@ -65,7 +65,7 @@ func (t *Observer) arrived(ctx context.Context) (_ context.Context, link *trace.
 	switch s := parseTrace(m.Trace, m.State); {
 	case !s.IsValid():
 	case t.distrust:
-		l := s
+		l := s // s itself stays on the stack
 		link = &l
 	default:
 		ctx = trace.ContextWithRemoteSpanContext(ctx, s)

@@ -83,8 +83,8 @@ func Ratio(share float64) sdktrace.Sampler {
 }
 
 func newRatio(share float64, s sdktrace.Sampler) *ratio {
-	share = min(max(share, 0), 1)
-	return &ratio{s, uint64(share * (1 << 63)), math.Log1p(-share)} // Log1p is exact where hardly any are kept
+	below := uint64(min(max(share, 0), 1) * (1 << 63))
+	return &ratio{s, below, math.Log1p(-float64(below) / (1 << 63))} // Log1p is exact where hardly any are kept
 }
 
 // keeps says whether a trace is sampled that has no parent and this lower half of an

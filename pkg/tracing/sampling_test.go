@@ -226,8 +226,10 @@ func TestDrawGap(t *testing.T) {
 	if gap := newRatio(1, nil).drawGap(); gap != 0 {
 		t.Errorf("%d are left out of all", gap)
 	}
-	if gap := newRatio(0, nil).drawGap(); gap < 1<<62 {
-		t.Errorf("one is kept of none, after %d", gap)
+	for _, none := range []float64{0, 1e-19} { // too few for one identity to be kept
+		if gap := newRatio(none, nil).drawGap(); gap != 1<<63 {
+			t.Errorf("of %v one is kept, after %d", none, gap)
+		}
 	}
 }
 
