@@ -10,6 +10,18 @@ import (
 // Call is a request that was submitted (Result of the Python package). It ends
 // in exactly one outcome. Its methods may be called concurrently.
 type Call struct {
+	callUse
+
+	done   chan struct{} // Submit: closed; Call: one token, the object is used again
+	pooled bool
+
+	foreseen foreseen // also kept when the object is used again
+}
+
+// callUse is what belongs to one request. It is emptied where the object is used again, by
+// itself: a literal with what is kept would be made beside it and copied. Calls in flight
+// are in no cache, so their size matters; with these Call has 256 bytes, four lines.
+type callUse struct {
 	conn    *Conn
 	channel uint64
 	typ     uint64
@@ -22,28 +34,24 @@ type Call struct {
 	waited  time.Duration   // to be queued
 	sent    *mark           // of its packet; nil: nobody wants to know
 	ctx     context.Context // of its events
+	remote  remote
 
-	foreseen  foreseen // kept when the object is used again
-	followers followers
+	// Written by whoever settles the call, before done tells. Until then the payload is
+	// the caller's buffer, which is the engine's.
+	resp    Response
+	err     error
+	outcome Outcome
+
 	listed    bool // its end has been shown in a list
-	remote    remote
-
-	buf []byte // the caller's buffer, the engine's until the call ends
+	followers followers
 
 	// givenUp is guarded by the connection's mu: whoever sets it, or takes the
 	// call out of the table, alone settles it. queued, too: whether it ever was in the
 	// table.
 	givenUp, queued bool
 
-	// Written by whoever settles the call, before done tells.
-	outcome Outcome
-	resp    Response
-	err     error
-
-	done   chan struct{}         // Submit: closed; Call: one token, the object is used again
 	notify func(Response, error) // Go: called instead
 	stop   func() bool           // stops watching the caller's context; may be nil
-	pooled bool
 }
 
 // settle gives the call its outcome and tells whoever waits. The caller has the
@@ -73,7 +81,7 @@ func (call *Call) settle(at moment, outcome Outcome, resp Response, err error) {
 		// It is used again, unless it is given up, or its context has ended: then the
 		// table names it still, and whoever gives it up may be about to look at it.
 		if (call.stop == nil || call.stop()) && !call.givenUp {
-			*call = Call{foreseen: call.foreseen}
+			call.callUse = callUse{}
 			goPool.Put(call)
 		}
 		notify(resp, err)
@@ -169,6 +177,6 @@ func (c *Conn) recycle(call *Call) {
 	if call.givenUp {
 		return
 	}
-	*call = Call{pooled: true, done: call.done, foreseen: call.foreseen}
+	call.callUse = callUse{}
 	c.callPool.Put(call)
 }

@@ -304,7 +304,7 @@ func (c *Conn) goingAway(last []ChannelTag) {
 			for tag, call := range ch.calls.all {
 				if tag > served && !call.givenUp {
 					call.givenUp = true // its answer, a rejection, is dropped
-					call.buf = nil
+					call.resp.Payload = nil
 					c.givenUp++
 					lost = append(lost, call)
 				}

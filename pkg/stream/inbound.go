@@ -10,14 +10,21 @@ import (
 // inbound is an accepted request. It is used again for another one when it is
 // answered, so that nothing that outlives it may name it; its scope may.
 type inbound struct {
-	conn            *Conn
+	inboundUse
+
+	conn    *Conn
+	payload *buffer
+	run     func() // serves it; made once, since a go statement with arguments allocates
+}
+
+// inboundUse is what belongs to one request, and is emptied by itself (see callUse).
+type inboundUse struct {
 	channel         *channel
 	tag, typ, flags uint64
 	size            int
 	queued          bool // guarded by mu
 	handler         Handler
-	pace            *pace // of the handler
-	payload         *buffer
+	pace            *pace        // of the handler
 	weight          int          // bytes that are counted of MaxQueuedBytes
 	memory          int          // taken of the budget
 	begun           moment       // when it had come, if somebody observes
@@ -31,8 +38,6 @@ type inbound struct {
 	end             func(error)     // likewise
 	ctx             context.Context // of the handler and of events
 	followers       followers
-
-	run func() // serves it; made once, since a go statement with arguments allocates
 }
 
 var inboundPool sync.Pool // of *inbound
@@ -59,7 +64,7 @@ func inboundMemory(weight int) int { return requestMemory + bufferCap(weight) }
 func (in *inbound) letGo() {
 	in.payload.release()
 	in.conn.opts.Budget.giveBack(in.memory)
-	*in = inbound{run: in.run}
+	in.inboundUse, in.conn, in.payload = inboundUse{}, nil, nil
 	inboundPool.Put(in)
 }
 
@@ -86,7 +91,7 @@ func (in *input) putAside(r *inbound) {
 		return
 	}
 	r.conn.opts.Budget.giveBack(r.memory)
-	*r = inbound{conn: r.conn, payload: r.payload.emptied(), run: r.run}
+	r.inboundUse, r.payload = inboundUse{}, r.payload.emptied()
 	in.aside = r
 }
 

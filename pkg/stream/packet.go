@@ -236,6 +236,7 @@ func (p *Packet) parseBody(body []byte) error {
 		return fieldError("flag word", err)
 	}
 	body = body[n:]
+	// Each field is set: a literal would be made beside p and copied.
 	var channel uint64
 	if word&wordChannel != 0 {
 		if channel, n, err = ConsumeUint(body); err != nil {
@@ -244,7 +245,7 @@ func (p *Packet) parseBody(body []byte) error {
 		body = body[n:]
 	}
 	if word&wordRequest == 0 {
-		*p = Packet{Kind: KindResponse, OK: word>>2&1 == 1, Channel: channel, Tag: tag, Flags: word >> 3, Payload: body}
+		p.Kind, p.OK, p.Channel, p.Tag, p.Flags, p.Type, p.Payload = KindResponse, word>>2&1 == 1, channel, tag, word>>3, 0, body
 		return nil
 	}
 	wireType, n, err := ConsumeUint(body)
@@ -252,7 +253,7 @@ func (p *Packet) parseBody(body []byte) error {
 		return fieldError("request type", err)
 	}
 	body = body[n:]
-	*p = Packet{Kind: KindRequest, Channel: channel, Tag: tag, Flags: word >> 2, Type: wireType - 1, Payload: body}
+	p.Kind, p.OK, p.Channel, p.Tag, p.Flags, p.Type, p.Payload = KindRequest, false, channel, tag, word>>2, wireType-1, body
 	if wireType == 0 {
 		p.Type = 0
 		switch {

@@ -258,7 +258,7 @@ func (c *Conn) settleArrivals() {
 
 // answered settles the call with a response that came at a time. Its payload is copied.
 func (call *Call) answered(p *Packet, at moment) {
-	payload := call.buf[:0]
+	payload := call.resp.Payload[:0]
 	if len(p.Payload) > cap(payload) {
 		payload = make([]byte, 0, len(p.Payload))
 	}

@@ -71,7 +71,7 @@ func (c *Conn) Go(ctx context.Context, req Request, done func(Response, error)) 
 func (call *Call) fill(c *Conn, req *Request) {
 	call.conn = c
 	call.channel, call.typ, call.flags = req.Channel, req.Type, req.Flags
-	call.size, call.label, call.buf = len(req.Payload), req.Label, req.Buffer
+	call.size, call.label, call.resp.Payload = len(req.Payload), req.Label, req.Buffer
 }
 
 // timedCalls are events for which it is noted when a call begins.
@@ -283,7 +283,7 @@ func (c *Conn) giveUp(call *Call, cause error) bool {
 	}
 	call.givenUp = true
 	c.life.givingUp++
-	call.buf = nil
+	call.resp.Payload = nil
 	c.givenUp++
 	c.tellCancelled(call)
 	c.advance()
