@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TestMain is also the server's process, and that of a task of -scale, which are this
-// program with other flags.
+// TestMain is also the server's process, and those of a task of -scale and of a peer that is
+// measured in turns, which are this program with other flags.
 func TestMain(m *testing.M) {
-	if slices.Contains(os.Args, "-serve") || slices.Contains(os.Args, "-scale-task") {
+	if slices.ContainsFunc([]string{"-serve", "-scale-task", "-turns"}, func(flag string) bool { return slices.Contains(os.Args, flag) }) {
 		main()
 		return
 	}

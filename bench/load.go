@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,7 @@ var phase atomic.Int32
 const (
 	warming = iota
 	measuring
+	pausing // others have their turn
 	stopping
 )
 
@@ -66,16 +68,26 @@ func load(o options, p Peer, s *serving) (Result, error) {
 		return result, err
 	}
 	var err error
-	result.figures, err = a.measure(s, o.warm, func() error {
+	result.figures, err = a.measure(s, o.warm, func() (time.Duration, error) {
 		stop, err := profile(o.clientProfile)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		defer stop()
-		time.Sleep(o.duration)
-		return nil
+		if o.turns > 0 {
+			return a.takeTurns(o, os.Stdin, os.Stdout)
+		}
+		return counting(func() error { time.Sleep(o.duration); return nil })
 	})
 	return result, err
+}
+
+// counting has calls counted while a function runs, and returns for how long that was.
+func counting(during func() error) (took time.Duration, err error) {
+	began := time.Now()
+	phase.Store(measuring)
+	err = during()
+	return time.Since(began), err
 }
 
 // asking is all callers.
@@ -85,6 +97,7 @@ type asking struct {
 	asking  int
 	callers sync.WaitGroup
 	failed  chan error // the first error while they are not to stop
+	turns   turns
 }
 
 // start starts them.
@@ -114,7 +127,7 @@ func (a *asking) ask(call Call, size int) {
 		req[i] = byte(a.asking >> i)
 	}
 	a.asking++
-	a.add(Recorder{&a.shared, true}, func(rec *Recorder) error { return askInALoop(call, req, rec) })
+	a.add(Recorder{&a.shared, true}, func(rec *Recorder) error { return askInALoop(call, req, rec, &a.turns) })
 }
 
 func (a *asking) add(rec Recorder, f func(*Recorder) error) {
@@ -128,19 +141,18 @@ func (a *asking) add(rec Recorder, f func(*Recorder) error) {
 	})
 }
 
-// measure has them run warm, counts what they do while the function given runs, and
-// stops them.
-func (a *asking) measure(s *serving, warm time.Duration, during func() error) (f figures, err error) {
+// measure has them run warm, counts what they do while the function given has that counted,
+// which returns for how long, and stops them.
+func (a *asking) measure(s *serving, warm time.Duration, during func() (time.Duration, error)) (f figures, err error) {
 	time.Sleep(warm)
 	server0, err := s.usage()
 	if err != nil {
 		return f, err
 	}
-	client0, began := ownUsage(), time.Now()
-	phase.Store(measuring)
-	err = during()
-	phase.Store(stopping)
-	took, client1 := time.Since(began), ownUsage()
+	client0 := ownUsage()
+	took, err := during()
+	a.turns.to(stopping)
+	client1 := ownUsage()
 	server1, usageErr := s.usage()
 	if err := errors.Join(err, usageErr, a.wait()); err != nil {
 		return f, err
@@ -181,9 +193,17 @@ func (a *asking) wait() error {
 var errWrongEcho = errors.New("what came back is not what was sent")
 
 // askInALoop checks that what comes back are the caller's own bytes.
-func askInALoop(call Call, req []byte, rec *Recorder) error {
+func askInALoop(call Call, req []byte, rec *Recorder, turns *turns) error {
 	t := now()
-	for !rec.Stopped() {
+	for {
+		switch phase.Load() {
+		case pausing:
+			turns.await()
+			t = now()
+			continue
+		case stopping:
+			return nil
+		}
 		resp, err := call(req)
 		if err != nil {
 			return err
@@ -195,5 +215,4 @@ func askInALoop(call Call, req []byte, rec *Recorder) error {
 		rec.Add(t1 - t)
 		t = t1
 	}
-	return nil
 }

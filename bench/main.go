@@ -26,6 +26,7 @@ type options struct {
 	callers       int // of each connection
 	conns         int
 	duration      time.Duration // measured
+	turns         int           // in how many parts, with others between; 0: in one
 	warm          time.Duration // before it
 	clientProfile string
 	serverProfile string
@@ -46,6 +47,7 @@ func run() error {
 	flag.IntVar(&o.callers, "callers", 64, "callers of each connection")
 	flag.IntVar(&o.conns, "conns", 1, "connections")
 	flag.DurationVar(&o.duration, "duration", time.Second, "measured time")
+	flag.IntVar(&o.turns, "turns", 0, "measure in so many parts, each when a line with \"turn\" is read; of -matrix: in so many turns with the others")
 	flag.DurationVar(&o.warm, "warm", 300*time.Millisecond, "time before it")
 	flag.StringVar(&o.clientProfile, "client-profile", "", "write the client's CPU profile to this file")
 	flag.StringVar(&o.serverProfile, "server-profile", "", "write the server's CPU profile to this file")

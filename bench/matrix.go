@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -43,6 +45,9 @@ func writeTo(name string, f func(io.Writer) error) (err error) {
 func (m matrixRun) measure(w io.Writer) error {
 	total, done := 0, 0
 	for _, c := range m.cells {
+		if c.Pinned && m.options.turns > 0 {
+			return fmt.Errorf("%s: turns are not for one CPU", c)
+		}
 		for _, peer := range m.peers {
 			if c.suits(peer) {
 				total += m.rounds
@@ -51,24 +56,48 @@ func (m matrixRun) measure(w io.Writer) error {
 	}
 	for round := range m.rounds {
 		for _, c := range m.cells {
+			var peers []string
 			for i := range m.peers {
 				peer := m.peers[(i+round)%len(m.peers)] // another one is the first in each round
-				if !c.suits(peer) {
-					continue
+				if c.suits(peer) {
+					peers = append(peers, peer)
 				}
-				r := m.one(peer, c)
-				r.Peer, r.Cell, r.Round = peer, c, round
+			}
+			for i, r := range m.round(peers, c) {
+				r.Peer, r.Cell, r.Round = peers[i], c, round
 				if err := json.NewEncoder(w).Encode(r); err != nil {
 					return err
 				}
 				done++
 				if m.out != "" {
-					fmt.Printf("%4d of %d: %-26s %-22s %10.0f calls/s %s\n", done, total, c, peer, r.Ops, r.Err)
+					fmt.Printf("%4d of %d: %-26s %-22s %10.0f calls/s %s\n", done, total, c, r.Peer, r.Ops, r.Err)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// round measures each peer once.
+func (m matrixRun) round(peers []string, c cell) iter.Seq2[int, Result] {
+	if m.options.turns > 0 {
+		return slices.All(m.inTurns(peers, c))
+	}
+	return func(yield func(int, Result) bool) {
+		for i, peer := range peers {
+			if !yield(i, m.one(peer, c)) {
+				return
+			}
+		}
+	}
+}
+
+// flags are those of a process that measures one peer.
+func (m matrixRun) flags(peer string, c cell) []string {
+	return []string{
+		"-peer", peer, "-size", fmt.Sprint(c.Size), "-callers", fmt.Sprint(c.Callers), "-conns", fmt.Sprint(c.Conns),
+		"-duration", m.options.duration.String(), "-warm", m.options.warm.String(), "-turns", fmt.Sprint(m.options.turns),
+	}
 }
 
 // one measures in a process of its own.
@@ -79,8 +108,7 @@ func (m matrixRun) one(peer string, c cell) (r Result) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), m.options.warm+m.options.duration+runLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, "-peer", peer, "-size", fmt.Sprint(c.Size), "-callers", fmt.Sprint(c.Callers),
-		"-conns", fmt.Sprint(c.Conns), "-duration", m.options.duration.String(), "-warm", m.options.warm.String())
+	cmd := exec.CommandContext(ctx, self, m.flags(peer, c)...)
 	out, err := output(cmd, c.Pinned)
 	if err == nil {
 		err = json.Unmarshal(out, &r)

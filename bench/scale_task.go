@@ -108,7 +108,7 @@ func (m *measuringTask) memory() (memory, error) {
 var busy = shape{Conns: 1, Callers: 16, Size: 16}
 
 // load measures a load while the function given runs, on connections of its own.
-func (m *measuringTask) load(s shape, during func() error) (f figures, err error) {
+func (m *measuringTask) load(s shape, during func() (time.Duration, error)) (f figures, err error) {
 	links, err := m.links.many(s.Conns)
 	if err != nil {
 		return f, err
@@ -122,7 +122,6 @@ func (m *measuringTask) load(s shape, during func() error) (f figures, err error
 	return f, errors.Join(err, closeAll(links))
 }
 
-func (m *measuringTask) forDuration() error {
-	time.Sleep(m.Duration)
-	return nil
+func (m *measuringTask) forDuration() (time.Duration, error) {
+	return counting(func() error { time.Sleep(m.Duration); return nil })
 }
