@@ -26,23 +26,3 @@ func (m moment) time() time.Time {
 	t := time.Now()
 	return t.Add(time.Duration(m) - t.Sub(epoch))
 }
-
-// look is a look at the clock that some share who come one right after the other.
-type look struct {
-	at   moment
-	left int // how many may share it
-}
-
-const looksShared = 4
-
-// share returns now, or what it was for one before if others may be shared with.
-func (l *look) share(may bool) moment {
-	if !may {
-		return now()
-	}
-	if l.left == 0 {
-		*l = look{now(), looksShared}
-	}
-	l.left--
-	return l.at
-}

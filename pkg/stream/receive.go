@@ -317,7 +317,7 @@ func (c *Conn) endBatch() {
 		c.touch()
 	}
 	in.packets, in.bytes, in.pings = 0, 0, 0
-	c.out.holding, c.out.look = false, look{}
+	c.out.holding = false
 	flush := c.mustFlush()
 	if c.life.readerSettles {
 		c.life.readerSettles = false

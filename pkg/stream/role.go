@@ -203,7 +203,7 @@ func (c *Conn) flushHeld(at moment, most time.Duration) {
 	}
 	r.held = at
 	c.mu.Lock()
-	c.out.holding, c.out.look = false, look{}
+	c.out.holding = false
 	flush := c.mustFlush()
 	c.mu.Unlock()
 	if flush {

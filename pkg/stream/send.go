@@ -38,7 +38,6 @@ type outbox struct {
 	pending batch
 	writing bool // somebody has the write role
 	holding bool // the reader is about to flush for everybody
-	look    look // at the clock, of calls that begin meanwhile; forgotten with holding
 
 	// notifying: the reader calls functions given to Go, which may submit more.
 	notifying bool

@@ -170,7 +170,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 // memory the processor has asked for; one right after the other they wait once.
 func (c *Conn) lockBegin(call *Call) {
 	if c.mu.TryLock() {
-		call.begun = c.out.look.share(c.out.holding)
+		call.begun = now()
 		return
 	}
 	call.begun = now()
