@@ -26,7 +26,8 @@ type End struct {
 	// or until a call's was given to the caller. Waited is its part until the handler
 	// started, or until the call was queued; and Answered that until the handler had ended,
 	// or until the response had been read. Requests that were served one right after the
-	// other, by quick handlers, share a look at the clock, up to 16 of them.
+	// other, by quick handlers, share a look at the clock, up to 16 of them; calls that begin
+	// so, of callers who were woken together, up to 4.
 	Duration, Waited, Answered time.Duration
 
 	RequestSize, ResponseSize int // bytes of the payloads

@@ -317,6 +317,7 @@ func (c *Conn) endBatch() {
 		c.touch()
 	}
 	in.packets, in.bytes, in.pings = 0, 0, 0
+	c.out.looks.end()
 	c.out.holding = false
 	flush := c.mustFlush()
 	if c.life.readerSettles {

@@ -203,6 +203,7 @@ func (c *Conn) flushHeld(at moment, most time.Duration) {
 	}
 	r.held = at
 	c.mu.Lock()
+	c.out.looks.end()
 	c.out.holding = false
 	flush := c.mustFlush()
 	c.mu.Unlock()

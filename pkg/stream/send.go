@@ -38,6 +38,7 @@ type outbox struct {
 	pending batch
 	writing bool // somebody has the write role
 	holding bool // the reader is about to flush for everybody
+	looks   looks
 
 	// notifying: the reader calls functions given to Go, which may submit more.
 	notifying bool

@@ -1,0 +1,55 @@
+package stream
+
+import "time"
+
+// Calls that callers make who were woken by the same batch of answers begin right one after
+// the other, and go out together. As long as they do, four share a look at the clock, which
+// is a good part of what observers add to a call. So a call may be shown to have begun
+// earlier than it has, by what up to three others took to begin. It is never shown to have
+// taken longer than one beside it really has: the one that looked, and waited for it.
+const (
+	looksShared = 4
+	// looksClose is what callers of a batch may take to begin, on the average. Where it is
+	// longer they do other work in between, which is no time of a call.
+	looksClose = 2 * time.Microsecond
+	// looksApart is in how many batches, after the last one of which that was so, each call looks.
+	looksApart = 4
+)
+
+// looks are those of the calls that begin while the reader is about to flush for them. They
+// are guarded by mu. The zero value is for none.
+type looks struct {
+	first, last moment // of this batch; 0: none yet
+	left        int    // how many calls may share the last
+	calls       int    // of this batch
+	apart       int
+}
+
+// begin returns when a call begins.
+func (l *looks) begin() moment {
+	l.calls++
+	if l.left > 0 {
+		l.left--
+		return l.last
+	}
+	l.last = now()
+	if l.first == 0 {
+		l.first = l.last
+	}
+	if l.apart == 0 {
+		l.left = looksShared - 1
+	}
+	return l.last
+}
+
+// end is called when those have had their turn who were woken.
+func (l *looks) end() {
+	if l.calls == 0 {
+		return
+	}
+	apart := max(0, l.apart-1)
+	if l.first.until(now()) > time.Duration(l.calls)*looksClose {
+		apart = looksApart
+	}
+	*l = looks{apart: apart}
+}
