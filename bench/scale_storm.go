@@ -43,9 +43,7 @@ func (m *measuringTask) oneStorm(dialer *serving) error {
 	if err != nil {
 		return err
 	}
-	stormy, err := m.load(busy, func() (time.Duration, error) {
-		return counting(func() error { return dialer.ask("", &beside) })
-	})
+	stormy, err := m.load(busy, func() error { return dialer.ask("", &beside) })
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (m *measuringTask) memory() (memory, error) {
 var busy = shape{Conns: 1, Callers: 16, Size: 16}
 
 // load measures a load while the function given runs, on connections of its own.
-func (m *measuringTask) load(s shape, during func() (time.Duration, error)) (f figures, err error) {
+func (m *measuringTask) load(s shape, during func() error) (f figures, err error) {
 	links, err := m.links.many(s.Conns)
 	if err != nil {
 		return f, err
@@ -118,10 +118,11 @@ func (m *measuringTask) load(s shape, during func() (time.Duration, error)) (f f
 	for i := range s.Callers {
 		a.ask(s.calls(links, i), s.Size)
 	}
-	f, err = a.measure(m.server, m.Warm, during)
+	f, err = a.measure(m.server, m.Warm, func() (time.Duration, error) { return counting(during) })
 	return f, errors.Join(err, closeAll(links))
 }
 
-func (m *measuringTask) forDuration() (time.Duration, error) {
-	return counting(func() error { time.Sleep(m.Duration); return nil })
+func (m *measuringTask) forDuration() error {
+	time.Sleep(m.Duration)
+	return nil
 }

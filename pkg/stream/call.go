@@ -20,7 +20,7 @@ type Call struct {
 
 // callUse is what belongs to one request. It is emptied where the object is used again, by
 // itself: a literal with what is kept would be made beside it and copied. Calls in flight
-// are in no cache, so their size matters; with these Call has 256 bytes, four lines.
+// are in no cache, so their size matters: a Call is allocated as 256 bytes, four whole lines.
 type callUse struct {
 	conn    *Conn
 	channel uint64

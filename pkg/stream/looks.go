@@ -5,8 +5,9 @@ import "time"
 // Calls that callers make who were woken by the same batch of answers begin right one after
 // the other, and go out together. As long as they do, four share a look at the clock, which
 // is a good part of what observers add to a call. So a call may be shown to have begun
-// earlier than it has, by what up to three others took to begin. It is never shown to have
-// taken longer than one beside it really has: the one that looked, and waited for it.
+// earlier than it has: when the first of the four did, whose callers have all had their
+// turn in the time that the reader gives those whom it has woken. Calls that an observer
+// follows from their beginning on look for themselves.
 const (
 	looksShared = 4
 	// looksClose is what callers of a batch may take to begin, on the average. Where it is
@@ -16,9 +17,10 @@ const (
 	looksApart = 4
 )
 
-// looks are those of the calls that begin while the reader is about to flush for them. They
-// are guarded by mu. The zero value is for none.
+// looks are those of the calls that begin while those whom the reader has woken have their
+// turn. They are guarded by mu. The zero value is for none.
 type looks struct {
+	shared      bool   // callers have been woken, for whom the reader is about to flush
 	first, last moment // of this batch; 0: none yet
 	left        int    // how many calls may share the last
 	calls       int    // of this batch
@@ -27,6 +29,9 @@ type looks struct {
 
 // begin returns when a call begins.
 func (l *looks) begin() moment {
+	if !l.shared {
+		return now()
+	}
 	l.calls++
 	if l.left > 0 {
 		l.left--
@@ -45,6 +50,7 @@ func (l *looks) begin() moment {
 // end is called when those have had their turn who were woken.
 func (l *looks) end() {
 	if l.calls == 0 {
+		l.shared = false
 		return
 	}
 	apart := max(0, l.apart-1)

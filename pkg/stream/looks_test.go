@@ -11,8 +11,9 @@ import (
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l looks
-		// batch is one of calls with some time before each, and says how late each was seen.
+		// batch is one of calls with some time before each, and says how much earlier each is shown.
 		batch := func(calls int, before time.Duration) (early []time.Duration) {
+			l.shared = true
 			for range calls {
 				time.Sleep(before)
 				early = append(early, l.begin().until(now()))
@@ -41,8 +42,14 @@ func TestLooks(t *testing.T) {
 		for range 3 * looksApart {
 			check("apart for long", batch(9, 3*us), 0)
 		}
+		l.shared = true
 		time.Sleep(time.Hour) // nobody calls
 		l.end()
+		first := l.begin()
+		time.Sleep(us)
+		if second := l.begin(); first.until(second) != us || l.calls != 0 {
+			t.Error("calls of callers who were not woken share a look")
+		}
 		for range looksApart {
 			check("since then", batch(1, us), 0)
 		}
@@ -50,7 +57,7 @@ func TestLooks(t *testing.T) {
 	})
 }
 
-// Whoever calls while the reader does not hold its flush back looks for itself.
+// Whoever calls when the woken have had their turn looks for itself.
 func TestLookOfALoneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var list listing
@@ -62,7 +69,7 @@ func TestLookOfALoneCall(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			c.mu.Lock()
-			if c.out.looks.left != 0 || c.out.holding {
+			if c.out.looks.left != 0 || c.out.looks.shared {
 				t.Errorf("%+v", c.out.looks)
 			}
 			c.mu.Unlock()

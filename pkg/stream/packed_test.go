@@ -52,3 +52,10 @@ func TestPackedEnd(t *testing.T) {
 		})
 	}
 }
+
+// A call in flight takes no more than four lines of the caches.
+func TestCallSize(t *testing.T) {
+	if size := unsafe.Sizeof(Call{}); size > 256 {
+		t.Errorf("a call has %d bytes, want 256 at most", size)
+	}
+}

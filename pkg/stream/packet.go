@@ -236,7 +236,6 @@ func (p *Packet) parseBody(body []byte) error {
 		return fieldError("flag word", err)
 	}
 	body = body[n:]
-	// Each field is set: a literal would be made beside p and copied.
 	var channel uint64
 	if word&wordChannel != 0 {
 		if channel, n, err = ConsumeUint(body); err != nil {
@@ -244,7 +243,7 @@ func (p *Packet) parseBody(body []byte) error {
 		}
 		body = body[n:]
 	}
-	if word&wordRequest == 0 {
+	if word&wordRequest == 0 { // each field is set: a literal would be made beside p and copied
 		p.Kind, p.OK, p.Channel, p.Tag, p.Flags, p.Type, p.Payload = KindResponse, word>>2&1 == 1, channel, tag, word>>3, 0, body
 		return nil
 	}

@@ -220,6 +220,7 @@ func (c *Conn) settleArrivals() {
 	// for all of them, at the end of the batch.
 	c.out.holding, c.out.notifying = true, notifying
 	c.in.woken = c.in.woken || waking
+	c.out.looks.shared = c.out.looks.shared || waking
 	c.life.readerSettles = true // until endBatch
 	c.gate.wake(c)
 	c.advance()

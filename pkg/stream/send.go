@@ -36,9 +36,9 @@ const (
 // of its own as soon as the stream does not take everything.
 type outbox struct {
 	pending batch
-	writing bool // somebody has the write role
-	holding bool // the reader is about to flush for everybody
-	looks   looks
+	writing bool  // somebody has the write role
+	holding bool  // the reader is about to flush for everybody
+	looks   looks // of calls that begin meanwhile
 
 	// notifying: the reader calls functions given to Go, which may submit more.
 	notifying bool

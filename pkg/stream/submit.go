@@ -170,11 +170,7 @@ func (c *Conn) submit(ctx context.Context, call *Call, payload []byte) error {
 // memory the processor has asked for; one right after the other they wait once.
 func (c *Conn) lockBegin(call *Call) {
 	if c.mu.TryLock() {
-		if c.out.holding {
-			call.begun = c.out.looks.begin()
-		} else {
-			call.begun = now()
-		}
+		call.begun = c.out.looks.begin()
 		return
 	}
 	call.begun = now()
