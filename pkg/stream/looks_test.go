@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Calls that begin close together share looks at the clock, four at a time; where their
-// callers do other work in between each has its own, for some time.
+// Calls that begin close together share looks at the clock, four at a time, or more of many;
+// where their callers do other work in between each has its own, for some time.
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l looks
 		// batch is one of calls with some time before each, and says how much earlier each is shown.
 		batch := func(calls int, before time.Duration) (early []time.Duration) {
-			l.shared = true
+			l.woken += calls
 			for range calls {
 				time.Sleep(before)
 				early = append(early, l.begin().until(now()))
@@ -32,6 +32,12 @@ func TestLooks(t *testing.T) {
 		const us = time.Microsecond
 		check("close together", batch(9, us), 0, us, 2*us, 3*us)
 		check("a new batch looks anew", batch(2, us), 0, us)
+		check("of 192, six", batch(192, us), 0, us, 2*us, 3*us, 4*us, 5*us)
+		for i, d := range batch(100*looksPart, us) {
+			if d != time.Duration(i%looksSharedMost)*us {
+				t.Fatalf("of very many: call %d was shown %v early", i, d)
+			}
+		}
 		check("before it is known that they are apart", batch(5, 3*us), 0, 3*us, 6*us, 9*us)
 		for range looksApart {
 			check("apart", batch(9, us), 0)
@@ -42,7 +48,7 @@ func TestLooks(t *testing.T) {
 		for range 3 * looksApart {
 			check("apart for long", batch(9, 3*us), 0)
 		}
-		l.shared = true
+		l.woken = 100
 		time.Sleep(time.Hour) // nobody calls
 		l.end()
 		first := l.begin()
@@ -69,7 +75,7 @@ func TestLookOfALoneCall(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 			c.mu.Lock()
-			if c.out.looks.left != 0 || c.out.looks.shared {
+			if c.out.looks.left != 0 || c.out.looks.woken != 0 {
 				t.Errorf("%+v", c.out.looks)
 			}
 			c.mu.Unlock()

@@ -194,7 +194,7 @@ func (c *Conn) settleArrivals() {
 	if len(list) == 0 {
 		return
 	}
-	notifying, waking := false, false
+	notifying, woken := false, 0
 	c.mu.Lock()
 	for i := range list {
 		a := &list[i]
@@ -210,7 +210,7 @@ func (c *Conn) settleArrivals() {
 		if a.call.notify != nil {
 			notifying = true
 		} else {
-			waking = true
+			woken++
 		}
 		if a.call.givenUp {
 			c.givenUp--
@@ -219,8 +219,8 @@ func (c *Conn) settleArrivals() {
 	// Those who are woken are likely to ask again at once: the reader will flush
 	// for all of them, at the end of the batch.
 	c.out.holding, c.out.notifying = true, notifying
-	c.in.woken = c.in.woken || waking
-	c.out.looks.shared = c.out.looks.shared || waking
+	c.in.woken = c.in.woken || woken > 0
+	c.out.looks.woken += woken
 	c.life.readerSettles = true // until endBatch
 	c.gate.wake(c)
 	c.advance()
