@@ -3,9 +3,6 @@ package tracing
 import (
 	"context"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
@@ -39,25 +36,16 @@ func (t *Observer) Export(e Ended) (traceID string) {
 		return ""
 	}
 	r := &request{
-		Context: context.Background(), observer: t, method: t.method(e.End.Channel, e.End.Type), kind: trace.SpanKindClient,
-		begun: e.End.Begun(), conn: e.Conn, label: e.End.Label, size: e.End.RequestSize, ended: true,
-		channel: e.End.Channel, tag: e.End.Tag, typ: e.End.Type, flags: e.End.Flags,
-		decided: decision{
-			traceID: p.traceID(e.Conn, e.Role, e.End.Channel, e.End.Tag), spanID: newSpanID(), root: true,
-			result: sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample},
-		},
+		Context: context.Background(), observer: t, method: t.method(e.End.Channel, e.End.Type),
+		role: e.Role, begun: e.End.Begun(), conn: e.Conn, channel: e.End.Channel, tag: e.End.Tag, ended: true,
+		decided: decision{traceID: p.traceID(e.Conn, e.Role, e.End.Channel, e.End.Tag), spanID: newSpanID(), root: true},
+		End:     e.End, outcome: e.Outcome, rejection: e.Rejection, note: noteOf(e.Err, e.Because),
 	}
-	r.decision = &r.decided
 	if e.Role == stream.RoleServer {
-		r.kind = trace.SpanKindServer
 		r.decided.spanID = (&unsampled{traceID: r.decided.traceID}).SpanContext().SpanID() // that its handler has seen
 	}
 	if t.attributes != nil {
 		r.further = t.attributes(e.Conn)
-	}
-	r.end = ending{End: e.End, outcome: e.Outcome, rejection: e.Rejection, at: r.begun.Add(e.End.Duration), because: e.Because}
-	if e.Err != nil {
-		r.end.text = clean(e.Err.Error())
 	}
 	r.finishUnasked()
 	return r.decided.traceID.String()

@@ -162,18 +162,17 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 		return ctx // somebody else's observer calls this one, without asking first
 	}
 	e.Followed = false
-	m, kind := t.method(e.Packet.Channel, e.Packet.Type), kindOf(e)
-	if kind == trace.SpanKindServer && !t.asks && carried(ctx) && parentOf(ctx) == nil && !t.keeps(e) {
+	m, role := t.method(e.Packet.Channel, e.Packet.Type), roleOf(e)
+	if role == stream.RoleServer && !t.asks && carried(ctx) && parentOf(ctx) == nil && !t.keeps(e) {
 		return ctx // it was chosen for what had travelled with it alone
 	}
-	d, recorded := t.provider.decide(ctx, m, kind, e)
+	d, recorded := t.provider.decide(ctx, m, role, e)
 	if !recorded {
 		return ctx
 	}
 	e.Followed = true
-	r := t.newRequest(ctx, e, m, kind)
+	r := t.newRequest(ctx, e, m)
 	r.decided, r.link = d, link
-	r.decision = &r.decided
 	return r
 }
 
@@ -193,7 +192,7 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
 		return ctx
 	}
-	r := t.newRequest(ctx, e, t.method(e.Packet.Channel, e.Packet.Type), kindOf(e))
+	r := t.newRequest(ctx, e, t.method(e.Packet.Channel, e.Packet.Type))
 	r.link = link
 	if r.span = r.start(); !r.span.IsRecording() {
 		return trace.ContextWithSpan(ctx, r.span)
@@ -202,11 +201,12 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 	return r
 }
 
-func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method, kind trace.SpanKind) *request {
+func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method) *request {
 	r := emptyRequest()
-	r.Context, r.observer, r.method, r.kind, r.begun = ctx, t, m, kind, e.Time
-	r.conn, r.label, r.size = e.Conn.Info(), e.Label, len(e.Packet.Payload)
-	r.channel, r.tag, r.typ, r.flags = e.Packet.Channel, e.Packet.Tag, e.Packet.Type, e.Packet.Flags
+	r.Context, r.observer, r.method, r.role, r.begun = ctx, t, m, roleOf(e), e.Time
+	r.conn, r.channel, r.tag = e.Conn.Info(), e.Packet.Channel, e.Packet.Tag
+	r.Label, r.RequestSize = e.Label, len(e.Packet.Payload)
+	r.Type, r.Flags = e.Packet.Type, e.Packet.Flags
 	if t.attributes != nil {
 		r.further = t.attributes(r.conn)
 	}
@@ -218,13 +218,6 @@ func roleOf(e *stream.Event) stream.Role {
 		return stream.RoleServer
 	}
 	return stream.RoleClient
-}
-
-func kindOf(e *stream.Event) trace.SpanKind {
-	if e.Kind == stream.EventRequestBegin {
-		return trace.SpanKindServer
-	}
-	return trace.SpanKindClient
 }
 
 func (t *Observer) method(channel, typ uint64) *method {

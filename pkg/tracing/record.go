@@ -36,9 +36,9 @@ func unlimited() bool {
 
 func (r *record) Name() string                   { return r.method.name }
 func (r *record) SpanContext() trace.SpanContext { return r.spanContext() }
-func (r *record) SpanKind() trace.SpanKind       { return r.kind }
+func (r *record) SpanKind() trace.SpanKind       { return kindOf(r.role) }
 func (r *record) StartTime() time.Time           { return r.begun }
-func (r *record) EndTime() time.Time             { return r.end.at }
+func (r *record) EndTime() time.Time             { return r.endTime() }
 func (r *record) DroppedAttributes() int         { return 0 }
 func (r *record) DroppedLinks() int              { return 0 }
 func (r *record) DroppedEvents() int             { return 0 }
@@ -63,7 +63,7 @@ func (r *record) InstrumentationLibrary() instrumentation.Scope { return r.Instr
 
 // Parent is the span in whose context the call was made.
 func (r *record) Parent() trace.SpanContext {
-	if r.decision.root {
+	if r.decided.root {
 		return trace.SpanContext{}
 	}
 	return trace.SpanContextFromContext(r.Context)
@@ -71,7 +71,7 @@ func (r *record) Parent() trace.SpanContext {
 
 func (r *record) Attributes() []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 16), r.method.attrs...)
-	attrs = append(attrs, r.decision.result.Attributes...)
+	attrs = append(attrs, r.decided.result().Attributes...)
 	return r.endAttributes(r.attributes(attrs))
 }
 
@@ -81,7 +81,7 @@ func (r *record) Events() []sdktrace.Event {
 
 func (r *record) Status() sdktrace.Status {
 	if r.failed() {
-		return sdktrace.Status{Code: codes.Error, Description: r.end.description()}
+		return sdktrace.Status{Code: codes.Error, Description: r.description()}
 	}
 	return sdktrace.Status{}
 }

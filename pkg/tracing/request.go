@@ -14,36 +14,37 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// request is the context of a request that is recorded, and all that its span needs.
+// request is the context of a request that is recorded, and all that its span needs. It
+// is small: where one in a hundred is recorded, what that costs is above all memory that
+// is in no cache.
 type request struct {
 	context.Context // that of the caller, or of the connection
 
-	observer *Observer
-	decision *decision // nil: a tracer provider of somebody else decides
-	decided  decision  // what it points to
-	record   record    // the same request, for exporters
-	method   *method
-	kind     trace.SpanKind
-	begun    time.Time
-	conn     *stream.ConnInfo
-	label    string
-	channel  uint64
-	tag      uint64 // not of calls
-	typ      uint64
-	flags    uint64
-	size     int // of the payload
-	further  []attribute.KeyValue
-	link     *trace.SpanContext // of a caller that is not trusted; else nil
+	// What does not change.
+	observer     *Observer
+	decided      decision // not if a tracer provider of somebody else decides
+	record       record   // the same request, for exporters
+	method       *method
+	begun        time.Time
+	conn         *stream.ConnInfo
+	channel, tag uint64 // the tag not of calls
+	further      []attribute.KeyValue
+	link         *trace.SpanContext // of a caller that is not trusted; else nil
+	role         stream.Role        // of this side
 
-	mu    sync.Mutex
-	span  trace.Span // nil: nobody has asked for it
-	ended bool
-	end   ending // set before ended
+	mu         sync.Mutex // held where the following changes, until ended
+	ended      bool
+	outcome    stream.Outcome
+	rejection  stream.RejectReason
+	note       *note      // nil: there is nothing to say
+	span       trace.Span // nil: nobody has asked for it
+	stream.End            // until ended it has what its type, label, flags and size are
 }
 
 // requestsAtOnce is how many requests are made at a time: one by one they would cost
-// twice as much to begin. Whoever keeps the context of one keeps those beside it in memory.
-const requestsAtOnce = 8
+// twice as much to begin. So many fill what the allocator has for them (3 KiB). Whoever keeps
+// the context of one keeps those beside it in memory.
+const requestsAtOnce = 9
 
 var requests = sync.Pool{New: func() any { return new([]request) }}
 
@@ -59,14 +60,20 @@ func emptyRequest() *request {
 	return r
 }
 
-// ending is what is known when a request has ended.
-type ending struct {
-	stream.End
-	outcome   stream.Outcome
-	rejection stream.RejectReason
-	text      string // of the error; made at once, since it is not ours
-	at        time.Time
-	because   string // why the span was made after the end; empty: it was sampled
+// note is what few requests have at their end.
+type note struct {
+	text    string // of the error; made at once, since it is not ours
+	because string // why the span was made after the end; empty: it was sampled
+}
+
+func noteOf(err error, because string) *note {
+	switch {
+	case err != nil:
+		return &note{clean(err.Error()), because}
+	case because != "":
+		return &note{because: because}
+	}
+	return nil
 }
 
 type requestKey struct{}
@@ -93,8 +100,8 @@ func requestOf(ctx context.Context, e *stream.Event) *request {
 	if r == nil || r == unrecorded || r.conn != e.Conn.Info() || r.channel != e.Packet.Channel {
 		return nil
 	}
-	if e.Kind == stream.EventCallDone && r.kind == trace.SpanKindClient ||
-		e.Kind == stream.EventRequestDone && r.kind == trace.SpanKindServer && r.tag == e.Packet.Tag {
+	if e.Kind == stream.EventCallDone && r.role == stream.RoleClient ||
+		e.Kind == stream.EventRequestDone && r.role == stream.RoleServer && r.tag == e.Packet.Tag {
 		return r
 	}
 	return nil
@@ -116,25 +123,35 @@ func (r *request) openSpan() trace.Span {
 
 // spanContext is that of the span, whether or not it is made yet.
 func (r *request) spanContext() trace.SpanContext {
-	d := r.decision
-	if d == nil {
+	if r.foreign() {
 		return r.span.SpanContext()
 	}
-	flags := trace.TraceFlags(0).WithSampled(d.result.Decision == sdktrace.RecordAndSample)
+	said := r.decided.result()
+	flags := trace.TraceFlags(0).WithSampled(said.Decision == sdktrace.RecordAndSample)
 	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: d.traceID, SpanID: d.spanID, TraceFlags: flags, TraceState: d.result.Tracestate,
+		TraceID: r.decided.traceID, SpanID: r.decided.spanID, TraceFlags: flags, TraceState: said.Tracestate,
 	})
+}
+
+// foreign says that a tracer provider of somebody else has decided, and made the span.
+func (r *request) foreign() bool { return r.observer.provider == nil }
+
+func kindOf(role stream.Role) trace.SpanKind {
+	if role == stream.RoleServer {
+		return trace.SpanKindServer
+	}
+	return trace.SpanKindClient
 }
 
 // start makes the span.
 func (r *request) start() trace.Span {
 	ctx := r.Context
 	options := []trace.SpanStartOption{
-		trace.WithSpanKind(r.kind), trace.WithTimestamp(r.begun), trace.WithAttributes(r.method.attrs...),
+		trace.WithSpanKind(kindOf(r.role)), trace.WithTimestamp(r.begun), trace.WithAttributes(r.method.attrs...),
 	}
-	if d := r.decision; d != nil {
-		ctx = context.WithValue(ctx, decisionKey{}, d)
-		if d.root { // by now the connection's context has something for handlers
+	if !r.foreign() {
+		ctx = context.WithValue(ctx, decisionKey{}, &r.decided)
+		if r.decided.root { // by now the connection's context has something for handlers
 			options = append(options, trace.WithNewRoot())
 		}
 	}
@@ -151,19 +168,19 @@ func (r *request) start() trace.Span {
 // attributes appends what is known at the beginning, beside the method's.
 func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	attrs = append(attrs,
-		keyConn.String(clean(r.conn.Name)), number(keyChannel, r.channel), number(keyType, r.typ),
-		keyRequestSize.Int(r.size),
+		keyConn.String(clean(r.conn.Name)), number(keyChannel, r.channel), number(keyType, r.Type),
+		keyRequestSize.Int(r.RequestSize),
 	)
-	if r.flags != 0 {
-		attrs = append(attrs, number(keyFlags, r.flags))
+	if r.Flags != 0 {
+		attrs = append(attrs, number(keyFlags, r.Flags))
 	}
-	if r.label != "" {
-		attrs = append(attrs, keyLabel.String(clean(r.label)))
+	if r.Label != "" {
+		attrs = append(attrs, keyLabel.String(clean(r.Label)))
 	}
 	if r.method == r.observer.other {
-		attrs = append(attrs, keyMethodOriginal.String(strconv.FormatUint(r.typ, 10)))
+		attrs = append(attrs, keyMethodOriginal.String(strconv.FormatUint(r.Type, 10)))
 	}
-	if r.kind == trace.SpanKindServer { // calls have no tag yet
+	if r.role == stream.RoleServer { // calls have no tag yet
 		attrs = append(attrs, number(keyTag, r.tag))
 	}
 	return append(attrs, r.further...)
@@ -172,11 +189,9 @@ func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 // finish notes how the request has ended, and hands its span on.
 func (r *request) finish(e *stream.Event) {
 	r.mu.Lock()
-	r.ended = true
-	r.end = ending{End: e.End(), outcome: e.Outcome, rejection: e.Rejection, at: e.Time}
-	if e.Err != nil {
-		r.end.text = clean(e.Err.Error())
-	}
+	r.ended, r.outcome, r.rejection = true, e.Outcome, e.Rejection
+	r.End = e.End()
+	r.note = noteOf(e.Err, "")
 	span := r.span
 	r.mu.Unlock()
 	if span == nil {
@@ -200,89 +215,88 @@ func (r *request) finishUnasked() {
 func (r *request) endSpan(span trace.Span) {
 	span.SetAttributes(r.endAttributes(nil)...)
 	if r.failed() {
-		span.SetStatus(codes.Error, r.end.description())
+		span.SetStatus(codes.Error, r.description())
 	}
 	for _, stage := range r.stages(nil) {
 		span.AddEvent(stage.Name, trace.WithTimestamp(stage.Time), trace.WithAttributes(stage.Attributes...))
 	}
-	span.End(trace.WithTimestamp(r.end.at))
+	span.End(trace.WithTimestamp(r.endTime()))
 }
+
+func (r *request) endTime() time.Time { return r.begun.Add(r.Duration) }
 
 // endAttributes appends what is known at the end.
 func (r *request) endAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
-	end := &r.end
-	attrs = append(attrs, keyOutcome.String(end.outcome.String()))
-	if end.because != "" {
-		attrs = append(attrs, keyBecause.String(end.because))
+	attrs = append(attrs, keyOutcome.String(r.outcome.String()))
+	if r.note != nil && r.note.because != "" {
+		attrs = append(attrs, keyBecause.String(r.note.because))
 	}
-	if end.Tag != 0 && r.kind == trace.SpanKindClient {
-		attrs = append(attrs, number(keyTag, end.Tag))
+	if r.Tag != 0 && r.role == stream.RoleClient {
+		attrs = append(attrs, number(keyTag, r.Tag))
 	}
-	if waited, handled, known := end.Remote(); known {
+	if waited, handled, known := r.Remote(); known {
 		attrs = append(attrs, keyPeerWaited.Float64(waited.Seconds()), keyPeerHandled.Float64(handled.Seconds()))
 	}
-	if end.outcome == stream.OutcomeOK {
-		return append(attrs, keyResponseSize.Int(end.ResponseSize))
+	if r.outcome == stream.OutcomeOK {
+		return append(attrs, keyResponseSize.Int(r.ResponseSize))
 	}
-	return append(attrs, keyErrorType.String(end.errorType()))
+	return append(attrs, keyErrorType.String(r.errorType()))
 }
 
 // failed says whether the span's status is an error. Failures that the peer has caused
 // leave that of a server's span unset.
 func (r *request) failed() bool {
-	return r.end.outcome != stream.OutcomeOK && (r.kind == trace.SpanKindClient || r.end.ownFault())
+	return r.outcome != stream.OutcomeOK && (r.role == stream.RoleClient || r.ownFault())
 }
 
 // stages appends when the request got on, as far as that is known.
 func (r *request) stages(list []sdktrace.Event) []sdktrace.Event {
-	end := &r.end
-	if end.outcome == stream.OutcomeRefused {
+	if r.outcome == stream.OutcomeRefused {
 		return list
 	}
-	begun := end.at.Add(-end.Duration)
 	add := func(name string, after time.Duration, attrs ...attribute.KeyValue) {
-		list = append(list, sdktrace.Event{Name: name, Time: begun.Add(after), Attributes: attrs})
+		list = append(list, sdktrace.Event{Name: name, Time: r.begun.Add(after), Attributes: attrs})
 	}
 	later := func(name string, after time.Duration) {
 		if after > 0 {
 			add(name, after)
 		}
 	}
-	waited := keyWaited.Float64(end.Waited.Seconds())
-	if r.kind == trace.SpanKindClient {
-		add(eventQueued, end.Waited, number(keyTag, end.Tag), waited)
-		later(eventWritten, end.Sent())
-		later(eventReceived, end.Answered)
+	waited := keyWaited.Float64(r.Waited.Seconds())
+	if r.role == stream.RoleClient {
+		add(eventQueued, r.Waited, number(keyTag, r.Tag), waited)
+		later(eventWritten, r.Sent())
+		later(eventReceived, r.Answered)
 		return list
 	}
-	if end.rejection == stream.RejectNone || end.rejection > stream.RejectBusy {
-		add(eventStarted, end.Waited, waited)
-		later(eventHandled, end.Answered)
+	if r.rejection == stream.RejectNone || r.rejection > stream.RejectBusy {
+		add(eventStarted, r.Waited, waited)
+		later(eventHandled, r.Answered)
 	}
-	later(eventAnswerWritten, end.Sent())
+	later(eventAnswerWritten, r.Sent())
 	return list
 }
 
 // errorType is the low-cardinality name of a failure.
-func (e *ending) errorType() string {
-	if e.rejection != stream.RejectNone {
-		return e.rejection.String()
+func (r *request) errorType() string {
+	if r.rejection != stream.RejectNone {
+		return r.rejection.String()
 	}
-	return e.outcome.String()
+	return r.outcome.String()
 }
 
 // ownFault tells failures of the serving side from those that the peer has caused.
-func (e *ending) ownFault() bool {
-	switch e.rejection {
+func (r *request) ownFault() bool {
+	switch r.rejection {
 	case stream.RejectHandler, stream.RejectPanic, stream.RejectResult, stream.RejectBusy:
 		return true
 	}
 	return false
 }
 
-func (e *ending) description() string {
-	if e.text == "" {
-		return e.errorType()
+func (r *request) description() string {
+	if r.note == nil || r.note.text == "" {
+		return r.errorType()
 	}
-	return e.text
+	return r.note.text
 }

@@ -23,9 +23,17 @@ import (
 // part of.
 type decision struct {
 	traceID trace.TraceID
-	root    bool // traceID is a new one, else that of a parent
 	spanID  trace.SpanID
-	result  sdktrace.SamplingResult
+	root    bool // traceID is a new one, else that of a parent
+
+	said *sdktrace.SamplingResult // nil: to record and sample it, and nothing else
+}
+
+func (d *decision) result() sdktrace.SamplingResult {
+	if d.said == nil {
+		return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+	}
+	return *d.said
 }
 
 type decisionKey struct{}
@@ -44,13 +52,13 @@ func parentOf(ctx context.Context) trace.Span {
 }
 
 // decide asks the sampler about a request that may be recorded.
-func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e *stream.Event) (d decision, recorded bool) {
+func (p *Provider) decide(ctx context.Context, m *method, role stream.Role, e *stream.Event) (d decision, recorded bool) {
 	parent := parentOf(ctx)
 	d = decision{root: parent == nil, spanID: newSpanID()}
 	switch {
 	case !d.root:
 		d.traceID = parent.SpanContext().TraceID()
-	case kind == trace.SpanKindServer:
+	case role == stream.RoleServer:
 		d.traceID = p.traceID(e.Conn.Info(), stream.RoleServer, e.Packet.Channel, e.Packet.Tag)
 	case p.share != nil:
 		d.traceID = traceIDOf(rand.Uint64(), p.share.draw())
@@ -58,13 +66,17 @@ func (p *Provider) decide(ctx context.Context, m *method, kind trace.SpanKind, e
 		d.traceID = newTraceID()
 	}
 	if d.root && p.share != nil { // which has chosen it
-		d.result.Decision = sdktrace.RecordAndSample
 		return d, true
 	}
-	d.result = p.sampler.ShouldSample(sdktrace.SamplingParameters{
-		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kind, Attributes: m.attrs,
+	said := p.sampler.ShouldSample(sdktrace.SamplingParameters{
+		ParentContext: ctx, TraceID: d.traceID, Name: m.name, Kind: kindOf(role), Attributes: m.attrs,
 	})
-	return d, d.result.Decision != sdktrace.Drop
+	if said.Decision == sdktrace.Drop {
+		return d, false
+	}
+	kept := said // said itself stays on the stack
+	d.said = &kept
+	return d, true
 }
 
 // ratio is a sampler of a share of the traces that begin here. What it says about them
@@ -109,7 +121,7 @@ type decidedSampler struct{ sdktrace.Sampler }
 
 func (s decidedSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	if d := decided(p.ParentContext); d != nil {
-		return d.result
+		return d.result()
 	}
 	return s.Sampler.ShouldSample(p)
 }
