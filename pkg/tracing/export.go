@@ -60,9 +60,13 @@ func size(variable string, otherwise int64) int64 {
 
 // OnEnd queues the span, or drops and counts it. It does not block.
 func (e *export) OnEnd(s sdktrace.ReadOnlySpan) {
-	if !s.SpanContext().IsSampled() {
-		return // the batch processor would leave it out
+	if s.SpanContext().IsSampled() { // else the batch processor would leave it out
+		e.queue(s)
 	}
+}
+
+// queue is OnEnd of a span that is sampled.
+func (e *export) queue(s sdktrace.ReadOnlySpan) {
 	if e.waiting.Add(1) > e.limit {
 		e.waiting.Add(-1)
 		e.queueFull.Add(1)

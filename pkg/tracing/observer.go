@@ -92,10 +92,8 @@ func New(o Options) *Observer {
 	if t.provider != nil && !t.provider.Enabled() {
 		t.events = 0
 	}
-	for typ, m := range t.types {
-		if typ < uint64(len(t.low)) {
-			t.low[typ] = m
-		}
+	for typ := range t.low {
+		t.low[typ] = cmp.Or(t.types[uint64(typ)], t.other)
 	}
 	for channel, types := range o.Channels {
 		t.channels[channel] = methods(types)
@@ -227,7 +225,7 @@ func (t *Observer) method(channel, typ uint64) *method {
 		}
 	}
 	if typ < uint64(len(t.low)) {
-		return cmp.Or(t.low[typ], t.other)
+		return t.low[typ]
 	}
 	return cmp.Or(t.types[typ], t.other)
 }

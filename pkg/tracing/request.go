@@ -126,12 +126,14 @@ func (r *request) spanContext() trace.SpanContext {
 	if r.foreign() {
 		return r.span.SpanContext()
 	}
-	said := r.decided.result()
-	flags := trace.TraceFlags(0).WithSampled(said.Decision == sdktrace.RecordAndSample)
 	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: r.decided.traceID, SpanID: r.decided.spanID, TraceFlags: flags, TraceState: said.Tracestate,
+		TraceID: r.decided.traceID, SpanID: r.decided.spanID,
+		TraceFlags: trace.TraceFlags(0).WithSampled(r.sampled()), TraceState: r.decided.result().Tracestate,
 	})
 }
+
+// sampled says that the request is exported, not only recorded.
+func (r *request) sampled() bool { return r.decided.result().Decision == sdktrace.RecordAndSample }
 
 // foreign says that a tracer provider of somebody else has decided, and made the span.
 func (r *request) foreign() bool { return r.observer.provider == nil }
@@ -204,8 +206,9 @@ func (r *request) finish(e *stream.Event) {
 // finishUnasked hands on the span of a request for whose span nobody has asked.
 func (r *request) finishUnasked() {
 	if p := r.observer.provider; p.records {
-		r.record.request = r
-		p.export.OnEnd(&r.record)
+		if r.record.request = r; r.sampled() {
+			p.export.queue(&r.record)
+		}
 		return
 	}
 	r.endSpan(r.start())
