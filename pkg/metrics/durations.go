@@ -126,24 +126,28 @@ func (h *durations) observe(d time.Duration) {
 }
 
 // observeEnds counts the durations of some requests. Those that ended together are often
-// in the same cell.
+// in the same cell, so that the next is looked for there first.
 func (h *durations) observeEnds(ends []stream.End) {
 	var sum time.Duration
-	cell, n := 0, uint64(0)
+	at, n := 0, uint64(0)
+	above, most := time.Duration(-1), time.Duration(0) // of the cell
 	for i := range ends {
-		at := 0
-		if d := ends[i].Duration; d > 0 {
-			at = 1 + cellFor(d)
-			sum += d
+		d := max(0, ends[i].Duration)
+		if d <= above || d > most && at < len(cells) {
+			h.cells[at].Add(n)
+			at, n, above, most = 0, 0, -1, 0
+			if d > 0 {
+				i := cellFor(d)
+				at, most = 1+i, cells[i].bound
+				if above = 0; i > 0 {
+					above = cells[i-1].bound
+				}
+			}
 		}
-		if at != cell && n > 0 {
-			h.cells[cell].Add(n)
-			n = 0
-		}
-		cell = at
 		n++
+		sum += d
 	}
-	h.cells[cell].Add(n)
+	h.cells[at].Add(n)
 	h.sum.Add(int64(sum))
 }
 
