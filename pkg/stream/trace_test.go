@@ -373,3 +373,24 @@ func TestObserversTogether(t *testing.T) {
 		t.Error("Begin was called by another rule than Events")
 	}
 }
+
+// A request that was read before anybody wanted to see requests, in the same read as one
+// that changes this, has a time of day where it is shown.
+func TestTimeOfBeginThatWasNotLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec, mux := new(recorder), new(Mux)
+		mux.Inline(0, "watch", HandlerFunc(func(_ context.Context, req Request) (Response, error) {
+			rec.wants = Events(EventRequestBegin)
+			req.Conn.AskObserver()
+			return Response{}, nil
+		}))
+		_, p := scripted(t, Options{Handler: mux, Observer: rec})
+		p.send(ask(2, 0, ""), ask(3, 0, ""))
+		synctest.Wait()
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		if len(rec.events) != 1 || rec.events[0].Packet.Tag != 3 || !rec.events[0].Time.Equal(time.Now()) {
+			t.Errorf("%+v", rec.events)
+		}
+	})
+}
