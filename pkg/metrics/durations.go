@@ -134,13 +134,15 @@ func (h *durations) observeEnds(ends []stream.End) {
 	for i := range ends {
 		d := max(0, ends[i].Duration)
 		if d <= above || d > most && at < len(cells) {
-			h.cells[at].Add(n)
+			if n > 0 {
+				h.cells[at].Add(n)
+			}
 			at, n, above, most = 0, 0, -1, 0
 			if d > 0 {
-				i := cellFor(d)
-				at, most = 1+i, cells[i].bound
-				if above = 0; i > 0 {
-					above = cells[i-1].bound
+				at = 1 + cellFor(d)
+				most = cells[at-1].bound
+				if above = 0; at > 1 {
+					above = cells[at-2].bound
 				}
 			}
 		}

@@ -10,8 +10,8 @@ import "time"
 // follows from their beginning on look for themselves.
 const (
 	// looksShared is how many calls share a look, and of larger batches a looksPart of those
-	// who were woken, up to looksSharedMost: each call takes longer than all of its batch
-	// take to begin, so that what it is shown to have begun earlier is little of that.
+	// who were woken, up to looksSharedMost: what a call is shown to have begun earlier is
+	// then about that part of the time in which its batch begins.
 	looksShared     = 4
 	looksPart       = 32
 	looksSharedMost = 16

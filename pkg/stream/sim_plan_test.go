@@ -153,7 +153,7 @@ func (p *simPlan) newFault(r *rand.Rand, names []string) simFault {
 	if f.name == "hold for long" {
 		f.long += simTimeout
 	}
-	if f.name == "vanish" {
+	if f.name == "vanish" && !chance(r, 4) {
 		f.at /= 8 // there must be time to find the peer dead
 	}
 	return f
