@@ -196,6 +196,14 @@ var (
 	errNoMemory = errors.New("no memory for the packet")
 )
 
+// counted begins to count anew: a batch has ended.
+func (in *input) counted() {
+	if in.socket != nil {
+		in.socket.handled(in.packets)
+	}
+	in.packets, in.bytes, in.pings = 0, 0, 0
+}
+
 // discard drops what has come of a packet that is not wanted.
 func (in *input) discard() {
 	n := min(in.skip, in.end-in.start)

@@ -16,18 +16,23 @@ import (
 // milliseconds before it lets others run.
 
 const (
-	// maxPolls is how often a reader asks again before it waits: some 50 µs.
-	maxPolls = 200
-	// maxPolling bounds how long it does so where others take long turns in between, and
-	// pollsALook after how many it looks: until it waits it cannot be interrupted.
+	// minPolls is how often a reader asks again before it waits: some 50 µs; and
+	// pollsAPacket how many times more for each packet that came before. Who waits while
+	// the peer works on many soon makes it wait as well: then the two take turns, instead
+	// of working at the same time, and waking each other costs as much as the work.
+	minPolls     = 200
+	pollsAPacket = 2
+	// maxPolling bounds how long it does so, also where others take long turns in
+	// between, and pollsALook after how many it looks: until it waits it cannot be
+	// interrupted.
 	maxPolling = time.Millisecond
 	pollsALook = 8
 	// pollStreak is after how many times in a row that bytes came while the reader asked
 	// it waits all the same: only when nobody has anything to do does the scheduler
 	// look for the bytes of other connections.
 	pollStreak = 256
-	// maxPollPause bounds how many waits a reader for which polling does not pay goes
-	// through without it.
+	// maxPollPause bounds how many packets come to a reader for which polling does not pay
+	// until it tries again. So polling in vain costs less than a microsecond for each.
 	maxPollPause = 1024
 )
 
@@ -73,9 +78,10 @@ type polls struct {
 	most   int32 // readers that may poll at a time; 0: this one never does
 	active *activity
 	period int64 // in which this reader was counted last
+	batch  int   // packets that came before this wait
 	streak int   // successful ones in a row
-	pause  int   // waits to go through without polling, after the next failure
-	skip   int   // of them, how many are left
+	pause  int   // packets to come until it polls again, after the next failure
+	skip   int   // of them, how many are left; 0 or less: none
 }
 
 func newPolls(never bool) polls {
@@ -98,7 +104,7 @@ func (p *polls) begin() bool {
 	case p.most == 0:
 		return false
 	case p.skip > 0:
-		p.skip--
+		p.skip -= max(1, p.batch)
 		return false
 	case p.streak == pollStreak:
 		p.streak = 0
@@ -112,6 +118,9 @@ func (p *polls) begin() bool {
 	}
 	return true
 }
+
+// limit is how often to ask again at the most.
+func (p *polls) limit() int { return minPolls + pollsAPacket*p.batch }
 
 // end takes note of whether bytes came meanwhile.
 func (p *polls) end(came bool) {

@@ -16,7 +16,7 @@ func TestPolls(t *testing.T) {
 		t.Helper()
 		for i := range n {
 			if p.begin() {
-				t.Fatalf("polls after %d waits without, want %d", i, n)
+				t.Fatalf("polls after %d waits without, want %d: %+v", i, n, p)
 			}
 		}
 	}
@@ -37,6 +37,11 @@ func TestPolls(t *testing.T) {
 			turn(true)
 		}
 		skips(1) // others have a look
+	}
+	p.batch = 100                                                       // packets that came before each wait
+	for _, waits := range []int{1, 1, 1, 1, 1, 1, 1, 2, 3, 6, 11, 11} { // for 1, 2, 4 ... 1024 packets
+		turn(false)
+		skips(waits)
 	}
 	if p.streak != 0 || polling.Load() < 0 {
 		t.Errorf("%+v, %d poll", p, polling.Load())

@@ -103,3 +103,35 @@ func TestSocketReaderPolls(t *testing.T) {
 	}
 	t.Error("no byte of 1000 was read without a wait")
 }
+
+// The more packets have come the longer a reader polls, and the sooner again.
+func TestReaderPollsForPackets(t *testing.T) {
+	ours, theirs := socketPair(t)
+	conn, err := NewConn(ours, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packets []byte
+	for i := range uint64(8) {
+		p := Packet{Kind: KindRequest, Tag: i, Channel: 1}
+		if i == 7 {
+			p = Packet{Kind: KindEOF}
+		}
+		if packets, err = p.AppendBinary(packets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := theirs.Write(packets); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.in.socket.polls.batch; got != 8 {
+		t.Errorf("its reader took the last batch for %d packets, want 8", got)
+	}
+	few, many := polls{batch: 1}, polls{batch: 64}
+	if few.limit() >= many.limit() {
+		t.Errorf("it polls %d times after a packet, and %d after 64", few.limit(), many.limit())
+	}
+}

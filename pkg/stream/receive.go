@@ -317,7 +317,7 @@ func (c *Conn) endBatch() {
 	if in.packets > in.pings || in.packets == 0 {
 		c.touch()
 	}
-	in.packets, in.bytes, in.pings = 0, 0, 0
+	in.counted()
 	c.out.looks.end()
 	c.out.holding = false
 	flush := c.mustFlush()

@@ -15,4 +15,5 @@ func (*socketWriter) tryWrite([]byte) (n int, err error) { panic("unreachable: n
 type socketReader struct{}
 
 func newSocketReader(syscall.RawConn, polls, readBuffer) *socketReader { return nil }
+func (*socketReader) handled(int)                                      {}
 func (*socketReader) waitRead() (n int, err error)                     { panic("unreachable: no raw sockets") }

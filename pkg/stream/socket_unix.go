@@ -74,6 +74,9 @@ func newSocketReader(raw syscall.RawConn, polls polls, into readBuffer) *socketR
 	return r
 }
 
+// handled says how many packets were, since it waited last.
+func (r *socketReader) handled(packets int) { r.polls.batch = packets }
+
 // waitRead waits until bytes are there and reads once. An end of the stream is
 // io.EOF.
 func (r *socketReader) waitRead() (n int, err error) {
@@ -90,8 +93,8 @@ func (r *socketReader) read(fd uintptr) bool {
 	b := r.into.free()
 	n, nothing, err := readSocket(fd, b)
 	if nothing && r.polls.begin() {
-		begun := now()
-		for i := 1; nothing && i <= maxPolls; i++ {
+		begun, limit := now(), r.polls.limit()
+		for i := 1; nothing && i <= limit; i++ {
 			yield()
 			n, nothing, err = readSocket(fd, b)
 			if i%pollsALook == 0 && begun.until(now()) > maxPolling {
