@@ -1,7 +1,6 @@
 package flight
 
 import (
-	"fmt"
 	"net"
 	"testing"
 
@@ -20,13 +19,19 @@ func conn(tb testing.TB, name string) *stream.Conn {
 	return c
 }
 
-// What a request costs that ends with 15 others, with the usual memory and a small one.
+// What a request costs that ends with 15 others, with the usual memory and a small one, and
+// with a rule that it does not match.
 func BenchmarkObserveEnds(b *testing.B) {
-	for _, records := range []int{DefaultRecords, 1024} {
-		b.Run(fmt.Sprint(records), func(b *testing.B) {
-			r, err := New(Options{Records: records})
+	for name, options := range map[string]Options{"default": {}, "small": {Records: 1024}, "rule": {}} {
+		b.Run(name, func(b *testing.B) {
+			r, err := New(options)
 			if err != nil {
 				b.Fatal(err)
+			}
+			if name == "rule" {
+				if _, err := r.AddRule(RuleOptions{Match: Match{Label: "other"}}); err != nil {
+					b.Fatal(err)
+				}
 			}
 			c, ends := conn(b, "bench"), make([]stream.End, 16)
 			b.ReportAllocs()

@@ -143,19 +143,23 @@ func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context {
 
 // ObserveEnds remembers requests that were answered ok.
 func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
-	conn := c.Info()
 	slow := r.thresholds.Load()
-	if r.watching.Load() == nil && !slow.may(ends) {
-		s, note := r.shardOf(conn), (&record{role: role, outcome: stream.OutcomeOK}).note()
+	rec := record{conn: c.Info(), role: role, outcome: stream.OutcomeOK}
+	if !slow.may(ends) {
+		s := r.shardOf(rec.conn)
 		s.mu.Lock()
-		s.put(conn, note, ends...)
+		s.put(rec.conn, rec.note(), ends...)
 		s.mu.Unlock()
+		for i := 0; i < len(ends) && r.watching.Load() != nil; i++ {
+			rec.End = ends[i]
+			r.consider(context.Background(), &rec, nil, "")
+		}
 		return
 	}
-	for i := range ends { // each has to be looked at
-		rec := &record{End: ends[i], conn: conn, role: role, outcome: stream.OutcomeOK, notable: slow.slow(&ends[i])}
-		r.remember(rec)
-		r.consider(context.Background(), rec, nil, "")
+	for i := range ends {
+		rec.End, rec.notable = ends[i], slow.slow(&ends[i])
+		r.remember(&rec)
+		r.consider(context.Background(), &rec, nil, "")
 	}
 }
 
