@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +24,18 @@ var costs = []struct{ peer, name string }{
 }
 
 const costCells = "16x1x1,16x64x1,16x1024x1"
+
+// comparedPeers are those to compare: all but the ones that only show what a part of
+// observation costs.
+func comparedPeers() []string {
+	compared := maps.Clone(peers)
+	for _, c := range costs {
+		if c.peer != "pktsvc" && c.peer != "pktsvc-observed" {
+			delete(compared, c.peer)
+		}
+	}
+	return slices.Sorted(maps.Keys(compared))
+}
 
 func costPeers() (names []string) {
 	for _, c := range costs {

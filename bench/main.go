@@ -55,7 +55,7 @@ func run() error {
 	serve := flag.Bool("serve", false, "be the server's process")
 	list := flag.Bool("list", false, "list the peers")
 	matrix := flag.Bool("matrix", false, "measure all -peers on all -cells, interleaved")
-	names := flag.String("peers", "", "comma-separated peers of -matrix (default: all) or -scale")
+	names := flag.String("peers", "", "comma-separated peers of -matrix (default: all but those of -cost-peers alone) or -scale")
 	cells := flag.String("cells", defaultCells, "comma-separated cells of -matrix, SIZExCALLERSxCONNECTIONS; with a p behind on one CPU")
 	rounds := flag.Int("rounds", 0, "rounds of -matrix (default 3) or -scale (default 2)")
 	out := flag.String("out", "", "file for the results of -matrix or -scale, as lines of JSON")
@@ -88,7 +88,7 @@ func run() error {
 		}
 		return m.run()
 	case *matrix || *costMatrix:
-		m := matrixRun{options: o, peers: slices.Sorted(maps.Keys(peers)), rounds: cmp.Or(*rounds, 3), out: *out}
+		m := matrixRun{options: o, peers: comparedPeers(), rounds: cmp.Or(*rounds, 3), out: *out}
 		if *costMatrix {
 			m.peers, *cells = costPeers(), costCells
 		}
