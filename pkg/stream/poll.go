@@ -32,7 +32,7 @@ const (
 	// look for the bytes of other connections.
 	pollStreak = 256
 	// maxPollPause bounds how many packets come to a reader for which polling does not pay
-	// until it tries again. So polling in vain costs less than a microsecond for each.
+	// until it tries again. So polling that never pays costs less than a microsecond for each.
 	maxPollPause = 1024
 )
 
