@@ -2,7 +2,7 @@
 // between two processes on loopback, one peer per file.
 //
 //	bench -peer pktsvc -size 16 -callers 64      one run, one line of JSON
-//	bench -matrix -out results.jsonl             all peers on all cells, interleaved
+//	bench -matrix -out results.jsonl             all peers that are compared on all cells, interleaved
 //	bench -report results.jsonl -into DIR        table and plot from such lines
 //	bench -scale -out scale.jsonl                growth over connections, callers, payload and age
 //	bench -scale -report scale.jsonl -into DIR   tables and plots from those

@@ -116,7 +116,7 @@ type LimitsConfig struct {
 	MaxInFlight      int           `yaml:"max_in_flight" usage:"unanswered requests of this side, per connection"`
 	SendBuffer       int           `yaml:"send_buffer" usage:"bytes that wait to be sent, per connection"`
 	FlushDelay       time.Duration `yaml:"flush_delay" usage:"holds back packets so that more leave in one write; 0 for no delay"`
-	NoPolling        bool          `yaml:"no_polling" usage:"readers wait as soon as nothing is there, instead of asking again for some 50 µs where that pays: less CPU time, less speed"`
+	NoPolling        bool          `yaml:"no_polling" usage:"readers wait as soon as nothing is there, instead of asking again for some 50 µs, or longer after many packets, where that pays: less CPU time, less speed"`
 	WriteTimeout     time.Duration `yaml:"write_timeout" usage:"ends a connection whose peer takes no bytes for so long"`
 	ReadTimeout      time.Duration `yaml:"read_timeout" usage:"ends a connection whose peer sends no byte for so long in the middle of a packet"`
 	PauseTimeout     time.Duration `yaml:"pause_timeout" usage:"rejects requests beyond max_queued when none of those accepted has ended for so long"`

@@ -74,7 +74,8 @@ type Options struct {
 	FlushDelay time.Duration
 
 	// NoPolling lets the reader of a socket wait as soon as nothing is there, instead
-	// of asking again for some 50 µs where that has paid before. That saves CPU time
+	// of asking again for some 50 µs, longer after many packets and up to a millisecond,
+	// where that has paid before. That saves CPU time
 	// where little comes in short intervals, and costs much of the speed.
 	NoPolling bool
 

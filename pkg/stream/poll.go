@@ -78,7 +78,7 @@ type polls struct {
 	most   int32 // readers that may poll at a time; 0: this one never does
 	active *activity
 	period int64 // in which this reader was counted last
-	batch  int   // packets that came before this wait
+	batch  int   // packets that came since it last found nothing, maxPollPause at the most
 	streak int   // successful ones in a row
 	pause  int   // packets to come until it polls again, after the next failure
 	skip   int   // of them, how many are left; 0 or less: none
@@ -98,29 +98,32 @@ func (p *polls) came() {
 	}
 }
 
-// begin says whether to poll now. If so, end must be called.
-func (p *polls) begin() bool {
+// handled notes how many packets were read.
+func (p *polls) handled(packets int) { p.batch = min(p.batch+packets, maxPollPause) }
+
+// begin says how often to ask again where nothing was found; 0: not at all. Otherwise end
+// must be called.
+func (p *polls) begin() (times int) {
+	batch := p.batch
+	p.batch = 0
 	switch {
 	case p.most == 0:
-		return false
+		return 0
 	case p.skip > 0:
-		p.skip -= max(1, p.batch)
-		return false
+		p.skip -= max(1, batch)
+		return 0
 	case p.streak == pollStreak:
 		p.streak = 0
-		return false
+		return 0
 	case p.active.conns() > p.most:
-		return false
+		return 0
 	}
 	if polling.Add(1) > p.most {
 		polling.Add(-1)
-		return false
+		return 0
 	}
-	return true
+	return minPolls + pollsAPacket*batch
 }
-
-// limit is how often to ask again at the most.
-func (p *polls) limit() int { return minPolls + pollsAPacket*p.batch }
 
 // end takes note of whether bytes came meanwhile.
 func (p *polls) end(came bool) {

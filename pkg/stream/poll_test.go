@@ -5,9 +5,11 @@ import "testing"
 func TestPolls(t *testing.T) {
 	p := newPolls(false)
 	p.most, p.active = 1<<20, new(activity) // whatever readers of other tests do
+	packets := 0                            // that come before each wait
 	turn := func(came bool) {
 		t.Helper()
-		if !p.begin() {
+		p.handled(packets)
+		if p.begin() == 0 {
 			t.Fatalf("does not poll: %+v", p)
 		}
 		p.end(came)
@@ -15,7 +17,8 @@ func TestPolls(t *testing.T) {
 	skips := func(n int) {
 		t.Helper()
 		for i := range n {
-			if p.begin() {
+			p.handled(packets)
+			if p.begin() > 0 {
 				t.Fatalf("polls after %d waits without, want %d: %+v", i, n, p)
 			}
 		}
@@ -38,7 +41,7 @@ func TestPolls(t *testing.T) {
 		}
 		skips(1) // others have a look
 	}
-	p.batch = 100                                                       // packets that came before each wait
+	packets = 100
 	for _, waits := range []int{1, 1, 1, 1, 1, 1, 1, 2, 3, 6, 11, 11} { // for 1, 2, 4 ... 1024 packets
 		turn(false)
 		skips(waits)
@@ -53,14 +56,14 @@ func TestPollsAtATime(t *testing.T) {
 	before := polling.Add(1) // another reader polls
 	defer polling.Add(-1)
 	p, q := polls{most: before, active: new(activity)}, polls{most: before + 1, active: new(activity)}
-	if p.begin() {
+	if p.begin() > 0 {
 		t.Error("polls beyond the bound")
 	}
-	if !q.begin() {
+	if q.begin() == 0 {
 		t.Fatal("does not poll below the bound")
 	}
 	q.end(true)
-	if never := newPolls(true); never.begin() {
+	if never := newPolls(true); never.begin() > 0 {
 		t.Error("polls though it should never")
 	}
 }
@@ -104,10 +107,10 @@ func TestPollsOfFewConnections(t *testing.T) {
 		crowd.note(period, new(int64))
 	}
 	few, enough := polls{most: many - 1, active: &crowd}, polls{most: many, active: &crowd}
-	if few.begin() {
+	if few.begin() > 0 {
 		t.Error("polls while more connections are read than may")
 	}
-	if !enough.begin() {
+	if enough.begin() == 0 {
 		t.Fatal("does not poll while few enough are read")
 	}
 	enough.end(true)

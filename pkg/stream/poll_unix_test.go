@@ -104,8 +104,61 @@ func TestSocketReaderPolls(t *testing.T) {
 	t.Error("no byte of 1000 was read without a wait")
 }
 
-// The more packets have come the longer a reader polls, and the sooner again.
-func TestReaderPollsForPackets(t *testing.T) {
+// The more packets have come the longer a reader polls: once, not at each part of what
+// follows.
+func TestPollingIsLongAfterManyPackets(t *testing.T) {
+	ours, theirs := socketPair(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that others have a turn each time it asks
+	var turns atomic.Int64                          // of others
+	var waited int64                                // how many there were when it waited
+	buf := make([]byte, 8)
+	r := newSocketReader(rawSocket(ours), polls{most: 1 << 20, active: new(activity)}, fakeBuffer{func() []byte { return buf }, func() {
+		waited = turns.Load()
+		if _, err := theirs.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+	}})
+	stop, gone := make(chan struct{}), make(chan struct{})
+	defer func() { close(stop); <-gone }()
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				turns.Add(1)
+				runtime.Gosched()
+			}
+		}
+	}()
+	asks := func() int64 {
+		r.polls.skip = 0
+		before := turns.Load()
+		if n, err := r.waitRead(); n != 1 || err != nil {
+			t.Fatalf("%d bytes, error %v; want 1, nil", n, err)
+		}
+		return waited - before
+	}
+	// Others have about one turn each time it asks.
+	const longer = minPolls + 100*pollsAPacket/2
+	after := int64(0)
+	for range 100 { // turns of others may be so long that it asks less often
+		r.polls.handled(50)
+		r.polls.handled(50)
+		after = max(after, asks())
+		if n := asks(); n >= longer {
+			t.Fatalf("it asked some %d times where no packet had come, want %d", n, minPolls)
+		}
+		if after >= longer {
+			return
+		}
+	}
+	t.Errorf("it asked at most some %d times after 100 packets, want %d", after, minPolls+100*pollsAPacket)
+}
+
+// A connection tells its reader how many packets have come.
+func TestReaderCountsPackets(t *testing.T) {
 	ours, theirs := socketPair(t)
 	conn, err := NewConn(ours, Options{})
 	if err != nil {
@@ -128,10 +181,6 @@ func TestReaderPollsForPackets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := conn.in.socket.polls.batch; got != 8 {
-		t.Errorf("its reader took the last batch for %d packets, want 8", got)
-	}
-	few, many := polls{batch: 1}, polls{batch: 64}
-	if few.limit() >= many.limit() {
-		t.Errorf("it polls %d times after a packet, and %d after 64", few.limit(), many.limit())
+		t.Errorf("its reader has counted %d packets, want 8", got)
 	}
 }

@@ -74,8 +74,8 @@ func newSocketReader(raw syscall.RawConn, polls polls, into readBuffer) *socketR
 	return r
 }
 
-// handled says how many packets were, since it waited last.
-func (r *socketReader) handled(packets int) { r.polls.batch = packets }
+// handled notes how many packets were read.
+func (r *socketReader) handled(packets int) { r.polls.handled(packets) }
 
 // waitRead waits until bytes are there and reads once. An end of the stream is
 // io.EOF.
@@ -92,16 +92,18 @@ func (r *socketReader) waitRead() (n int, err error) {
 func (r *socketReader) read(fd uintptr) bool {
 	b := r.into.free()
 	n, nothing, err := readSocket(fd, b)
-	if nothing && r.polls.begin() {
-		begun, limit := now(), r.polls.limit()
-		for i := 1; nothing && i <= limit; i++ {
-			yield()
-			n, nothing, err = readSocket(fd, b)
-			if i%pollsALook == 0 && begun.until(now()) > maxPolling {
-				break
+	if nothing {
+		if times := r.polls.begin(); times > 0 {
+			begun := now()
+			for i := 1; nothing && i <= times; i++ {
+				yield()
+				n, nothing, err = readSocket(fd, b)
+				if i%pollsALook == 0 && begun.until(now()) > maxPolling {
+					break
+				}
 			}
+			r.polls.end(!nothing)
 		}
-		r.polls.end(!nothing)
 	}
 	switch {
 	case nothing:
