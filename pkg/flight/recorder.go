@@ -145,20 +145,21 @@ func (r *Recorder) Begin(ctx context.Context, _ *stream.Event) context.Context {
 func (r *Recorder) ObserveEnds(c *stream.Conn, role stream.Role, ends []stream.End) {
 	slow := r.thresholds.Load()
 	rec := record{conn: c.Info(), role: role, outcome: stream.OutcomeOK}
-	if !slow.may(ends) {
+	maySlow := slow.may(ends)
+	if !maySlow {
 		s := r.shardOf(rec.conn)
 		s.mu.Lock()
 		s.put(rec.conn, rec.note(), ends...)
 		s.mu.Unlock()
-		for i := 0; i < len(ends) && r.watching.Load() != nil; i++ {
-			rec.End = ends[i]
-			r.consider(context.Background(), &rec, nil, "")
+		if r.watching.Load() == nil {
+			return
 		}
-		return
 	}
 	for i := range ends {
-		rec.End, rec.notable = ends[i], slow.slow(&ends[i])
-		r.remember(&rec)
+		if rec.End = ends[i]; maySlow {
+			rec.notable = slow.slow(&rec.End)
+			r.remember(&rec)
+		}
 		r.consider(context.Background(), &rec, nil, "")
 	}
 }

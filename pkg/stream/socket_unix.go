@@ -93,17 +93,7 @@ func (r *socketReader) read(fd uintptr) bool {
 	b := r.into.free()
 	n, nothing, err := readSocket(fd, b)
 	if nothing {
-		if times := r.polls.begin(); times > 0 {
-			begun := now()
-			for i := 1; nothing && i <= times; i++ {
-				yield()
-				n, nothing, err = readSocket(fd, b)
-				if i%pollsALook == 0 && begun.until(now()) > maxPolling {
-					break
-				}
-			}
-			r.polls.end(!nothing)
-		}
+		n, nothing, err = r.poll(fd, b)
 	}
 	switch {
 	case nothing:
@@ -118,6 +108,25 @@ func (r *socketReader) read(fd uintptr) bool {
 		r.polls.came()
 	}
 	return true
+}
+
+// poll asks again for a while, if polls says so.
+func (r *socketReader) poll(fd uintptr, b []byte) (n int, nothing bool, err error) {
+	times := r.polls.begin()
+	if times == 0 {
+		return 0, true, nil
+	}
+	begun := now()
+	nothing = true
+	for i := 1; nothing && i <= times; i++ {
+		yield()
+		n, nothing, err = readSocket(fd, b)
+		if i%pollsALook == 0 && begun.until(now()) > maxPolling {
+			break
+		}
+	}
+	r.polls.end(!nothing)
+	return n, nothing, err
 }
 
 // readSocket reads once; nothing says that no byte is there yet.
