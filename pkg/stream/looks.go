@@ -4,22 +4,20 @@ import "time"
 
 // Calls that callers make who were woken by the same batch of answers begin right one after
 // the other, and go out together. As long as they do, some share a look at the clock, which
-// is a good part of what observers add to a call. So a call may be shown to have begun
+// is a good part of what observers add to a call: it waits for all memory that the processor
+// has asked for, and of many callers most is in no near cache. So a call may be shown to have begun
 // earlier than it has: when the first of them did, whose callers have all had their
 // turn in the time that the reader gives those whom it has woken. Calls that an observer
 // follows from their beginning on look for themselves.
 const (
-	// looksShared is how many calls share a look, and of larger batches a looksPart of those
-	// who were woken, up to looksSharedMost: what a call is shown to have begun earlier is
-	// then about that part of the time in which its batch begins.
+	// looksPart is the part of a batch, of those who were woken, that shares a look; but at
+	// least looksShared, and looksSharedMost at the most.
+	looksPart       = 4
 	looksShared     = 4
-	looksPart       = 32
 	looksSharedMost = 16
-	// looksClose is what callers of a batch may take to begin, on the average. Where it is
-	// longer they do other work in between, which is no time of a call.
-	looksClose = 2 * time.Microsecond
-	// looksApart is in how many batches, after the last one of which that was so, each call looks.
-	looksApart = 4
+	// looksWithin is how much earlier a call may be shown to have begun, by the average of
+	// earlier batches. Where callers do other work in between, each call looks.
+	looksWithin = 16 * time.Microsecond
 )
 
 // looks are those of the calls that begin while those whom the reader has woken have their
@@ -29,7 +27,8 @@ type looks struct {
 	first, last moment // of this batch; 0: none yet
 	left        int    // how many calls may share the last
 	calls       int    // of this batch
-	apart       int
+
+	each time.Duration // from one call to the next, of earlier batches
 }
 
 // begin returns when a call begins.
@@ -46,10 +45,14 @@ func (l *looks) begin() moment {
 	if l.first == 0 {
 		l.first = l.last
 	}
-	if l.apart == 0 {
-		l.left = min(max(looksShared, l.woken/looksPart), looksSharedMost) - 1
-	}
+	l.left = l.shared() - 1
 	return l.last
+}
+
+// shared is how many calls share the next look, at least one.
+func (l *looks) shared() int {
+	n := min(max(looksShared, l.woken/looksPart), looksSharedMost)
+	return max(1, min(n, int(looksWithin/max(1, l.each))))
 }
 
 // end is called when those have had their turn who were woken.
@@ -58,9 +61,9 @@ func (l *looks) end() {
 		l.woken = 0
 		return
 	}
-	apart := max(0, l.apart-1)
-	if l.first.until(now()) > time.Duration(l.calls)*looksClose {
-		apart = looksApart
-	}
-	*l = looks{apart: apart}
+	// One batch may be late because something else ran. It is forgotten by halves, so that
+	// few others look more often for it; but a batch of callers who do other work is not
+	// forgotten at once.
+	each := min(l.first.until(now())/time.Duration(l.calls), 2*looksWithin)
+	*l = looks{each: max(each, l.each/2)}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Calls that begin close together share looks at the clock, four at a time, or more of many;
-// where their callers do other work in between each has its own, for some time.
+// Calls that begin close together share looks at the clock, four at a time, or a quarter of
+// more, as long as that is within 16 µs.
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l looks
@@ -30,23 +30,34 @@ func TestLooks(t *testing.T) {
 			}
 		}
 		const us = time.Microsecond
-		check("close together", batch(9, us), 0, us, 2*us, 3*us)
-		check("a new batch looks anew", batch(2, us), 0, us)
-		check("of 192, six", batch(192, us), 0, us, 2*us, 3*us, 4*us, 5*us)
-		for i, d := range batch(100*looksPart, us) {
-			if d != time.Duration(i%looksSharedMost)*us {
-				t.Fatalf("of very many: call %d was shown %v early", i, d)
+		upTo := func(n int) (list []time.Duration) {
+			for i := range n {
+				list = append(list, time.Duration(i)*us)
 			}
+			return list
 		}
-		check("before it is known that they are apart", batch(5, 3*us), 0, 3*us, 6*us, 9*us)
-		for range looksApart {
-			check("apart", batch(9, us), 0)
-		}
-		check("close together again", batch(4, us), 0, us, 2*us, 3*us)
+		check("close together", batch(9, us), upTo(4)...)
+		check("a new batch looks anew", batch(2, us), upTo(2)...)
+		check("a quarter", batch(24, us), upTo(6)...)
+		check("of many", batch(200, us), upTo(looksSharedMost)...)
 
-		batch(4, 3*us)
-		for range 3 * looksApart {
-			check("apart for long", batch(9, 3*us), 0)
+		check("before it is known that they are apart", batch(5, 20*us), 0, 20*us, 40*us, 60*us)
+		check("apart", batch(9, 20*us), 0)
+		check("of those before", batch(40, 5*us), 0)
+		check("half of that", batch(40, 5*us), 0)
+		check("three within 16 µs", batch(40, 5*us), 0, 5*us, 10*us)
+
+		batch(4, time.Second)
+		check("long ago", batch(40, us), 0)
+		check("half of that", batch(40, us), 0)
+		check("a quarter of that", batch(40, us), 0, us)
+		check("an eighth", batch(40, us), upTo(4)...)
+		check("a sixteenth", batch(40, us), upTo(8)...)
+		check("forgotten", batch(40, us), upTo(10)...)
+
+		for range 20 {
+			batch(9, 20*us)
+			check("apart for long", batch(9, 20*us), 0)
 		}
 		l.woken = 100
 		time.Sleep(time.Hour) // nobody calls
@@ -56,10 +67,6 @@ func TestLooks(t *testing.T) {
 		if second := l.begin(); first.until(second) != us || l.calls != 0 {
 			t.Error("calls of callers who were not woken share a look")
 		}
-		for range looksApart {
-			check("since then", batch(1, us), 0)
-		}
-		check("close together at last", batch(2, us), 0, us)
 	})
 }
 
