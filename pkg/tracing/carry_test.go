@@ -135,7 +135,8 @@ func TestBothEndsKnowTheSameTrace(t *testing.T) {
 
 // The identities are those that the document says.
 func TestSharedIdentity(t *testing.T) {
-	got := traceIDOf(sharedHalf(0, 1, 2, 3, 4), sharedHalf(1, 1, 2, 3, 4)).String()
+	high, low := sharedKey(0, 1, 2, 3), sharedKey(1, 1, 2, 3)
+	got := traceIDOf(high.half(4), low.half(4)).String()
 	if want := "ebc9a698485a8c462d834f0792b41b51"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

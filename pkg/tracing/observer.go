@@ -117,7 +117,7 @@ func (t *Observer) Events() stream.EventSet { return t.events }
 func (t *Observer) Chooses(ctx context.Context, c *stream.Conn, role stream.Role, channel, tag, _ uint64) bool {
 	var low uint64
 	if role == stream.RoleServer {
-		low = traceHalf(1, &t.seed, c.Info(), role, channel, tag)
+		low = t.half(c.Info(), channel, tag)
 	} else {
 		low = rand.Uint64() // a call has no tag yet: its identity is made when it is chosen
 	}
@@ -132,7 +132,8 @@ func (t *Observer) Foresee(c *stream.Conn, role stream.Role, channel, tag uint64
 	case role == stream.RoleClient:
 		return t.provider.share.drawGap()
 	}
-	for unchosen < mostForeseen && !keeps(traceHalf(1, &t.seed, c.Info(), role, channel, tag+unchosen), t.keep) {
+	key := traceKeyOf(1, &t.seed, c.Info(), role, channel)
+	for unchosen < mostForeseen && !keeps(key.half(tag+unchosen), t.keep) {
 		unchosen++
 	}
 	return unchosen
@@ -176,7 +177,13 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 
 // keeps says whether a peer's request is sampled for its own identity.
 func (t *Observer) keeps(e *stream.Event) bool {
-	return keeps(traceHalf(1, &t.seed, e.Conn.Info(), stream.RoleServer, e.Packet.Channel, e.Packet.Tag), t.keep)
+	return keeps(t.half(e.Conn.Info(), e.Packet.Channel, e.Packet.Tag), t.keep)
+}
+
+// half is the lower half of the identity of a peer's request.
+func (t *Observer) half(conn *stream.ConnInfo, channel, tag uint64) uint64 {
+	key := traceKeyOf(1, &t.seed, conn, stream.RoleServer, channel)
+	return key.half(tag)
 }
 
 // beginForeign begins a span of somebody else's provider: only its tracer knows what is
