@@ -128,6 +128,9 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 
 // scope alone.
 func (c *Conn) showAccepted(w *watch, in *inbound, asking *requestContext, payload []byte, chosen followers) {
+	if in.begun == 0 { // it was read before anybody wanted to know
+		in.begun = now()
+	}
 	e := in.event(EventRequestBegin)
 	e.Time, e.Packet.Payload = in.begun.time(), payload
 	if asking == nil {

@@ -149,9 +149,6 @@ func (w *watch) choose(ctx context.Context, c *Conn, role Role, channel, tag, ty
 // further events, and who follows it.
 func (c *Conn) begin(ctx context.Context, w *watch, e *Event, chosen followers) (context.Context, followers) {
 	e.Conn = c
-	if e.Time.IsZero() { // read before anybody wanted to know
-		e.Time = time.Now()
-	}
 	var f followers
 	for i := range w.list {
 		o := &w.list[i]

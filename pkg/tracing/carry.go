@@ -56,18 +56,13 @@ func carried(ctx context.Context) bool {
 }
 
 // arrived adds what has travelled with a request to its context: the caller's span as its
-// parent, and baggage. Of a peer that is not trusted the span is only to be linked.
-func (t *Observer) arrived(ctx context.Context) (_ context.Context, link *trace.SpanContext) {
+// parent, and baggage. Of a peer that is not trusted the span is only linked (request.caller).
+func (t *Observer) arrived(ctx context.Context) context.Context {
 	m := stream.MetadataFromContext(ctx)
 	if m == nil {
-		return ctx, link
+		return ctx
 	}
-	switch s := parseTrace(m.Trace, m.State); {
-	case !s.IsValid():
-	case t.distrust:
-		l := s // s itself stays on the stack
-		link = &l
-	default:
+	if s := parseTrace(m.Trace, m.State); s.IsValid() && !t.distrust {
 		ctx = trace.ContextWithRemoteSpanContext(ctx, s)
 	}
 	if m.Baggage != "" {
@@ -75,5 +70,5 @@ func (t *Observer) arrived(ctx context.Context) (_ context.Context, link *trace.
 			ctx = baggage.ContextWithBaggage(ctx, b)
 		}
 	}
-	return ctx, link
+	return ctx
 }

@@ -36,16 +36,12 @@ func (t *Observer) Export(e Ended) (traceID string) {
 		return ""
 	}
 	r := &request{
-		Context: context.Background(), observer: t, method: t.method(e.End.Channel, e.End.Type),
-		role: e.Role, begun: e.End.Begun(), conn: e.Conn, channel: e.End.Channel, tag: e.End.Tag, ended: true,
+		Context: context.Background(), observer: t, role: e.Role, conn: e.Conn, further: t.further(e.Conn), ended: true,
 		decided: decision{traceID: p.traceID(e.Conn, e.Role, e.End.Channel, e.End.Tag), spanID: newSpanID(), root: true},
 		End:     e.End, outcome: e.Outcome, rejection: e.Rejection, note: noteOf(e.Err, e.Because),
 	}
 	if e.Role == stream.RoleServer {
 		r.decided.spanID = (&unsampled{traceID: r.decided.traceID}).SpanContext().SpanID() // that its handler has seen
-	}
-	if t.attributes != nil {
-		r.further = t.attributes(e.Conn)
 	}
 	r.finishUnasked()
 	return r.decided.traceID.String()

@@ -20,7 +20,9 @@ func (p *Provider) traceID(conn *stream.ConnInfo, role stream.Role, channel, tag
 // traceKey makes one half of the identities of the requests of a channel.
 type traceKey struct{ tag, first, channel, second uint64 }
 
-func (k *traceKey) half(tag uint64) uint64 { return mixed(mixed(tag^k.tag, k.first)^k.channel, k.second) }
+func (k *traceKey) half(tag uint64) uint64 {
+	return mixed(mixed(tag^k.tag, k.first)^k.channel, k.second)
+}
 
 // traceKeyOf is that of a connection. seed is of this process, so that no peer can choose a
 // trace that is sampled; where the peer's part is in it, the connection's own ID sees to that.

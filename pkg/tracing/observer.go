@@ -153,9 +153,8 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 	if t.provider == nil {
 		return t.beginForeign(ctx, e)
 	}
-	var link *trace.SpanContext
 	if e.Kind == stream.EventRequestBegin {
-		ctx, link = t.arrived(ctx)
+		ctx = t.arrived(ctx)
 	}
 	if !e.Followed && !t.Chooses(ctx, e.Conn, roleOf(e), e.Packet.Channel, e.Packet.Tag, e.Packet.Type) {
 		return ctx // somebody else's observer calls this one, without asking first
@@ -170,8 +169,8 @@ func (t *Observer) Begin(ctx context.Context, e *stream.Event) context.Context {
 		return ctx
 	}
 	e.Followed = true
-	r := t.newRequest(ctx, e, m)
-	r.decided, r.link = d, link
+	r := t.newRequest(ctx, e)
+	r.decided = d
 	return r
 }
 
@@ -190,15 +189,13 @@ func (t *Observer) half(conn *stream.ConnInfo, channel, tag uint64) uint64 {
 // recorded, and asks when the span begins.
 func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Context {
 	e.Followed = false
-	var link *trace.SpanContext
 	if e.Kind == stream.EventRequestBegin {
-		ctx, link = t.arrived(ctx)
+		ctx = t.arrived(ctx)
 	}
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() && !parent.IsSampled() {
 		return ctx
 	}
-	r := t.newRequest(ctx, e, t.method(e.Packet.Channel, e.Packet.Type))
-	r.link = link
+	r := t.newRequest(ctx, e)
 	if r.span = r.start(); !r.span.IsRecording() {
 		return trace.ContextWithSpan(ctx, r.span)
 	}
@@ -206,16 +203,21 @@ func (t *Observer) beginForeign(ctx context.Context, e *stream.Event) context.Co
 	return r
 }
 
-func (t *Observer) newRequest(ctx context.Context, e *stream.Event, m *method) *request {
+func (t *Observer) newRequest(ctx context.Context, e *stream.Event) *request {
 	r := emptyRequest()
-	r.Context, r.observer, r.method, r.role, r.begun = ctx, t, m, roleOf(e), e.Time
-	r.conn, r.channel, r.tag = e.Conn.Info(), e.Packet.Channel, e.Packet.Tag
-	r.Label, r.RequestSize = e.Label, len(e.Packet.Payload)
-	r.Type, r.Flags = e.Packet.Type, e.Packet.Flags
-	if t.attributes != nil {
-		r.further = t.attributes(r.conn)
-	}
+	r.Context, r.observer, r.conn, r.role = ctx, t, e.Conn.Info(), roleOf(e)
+	r.End = e.End()
+	r.further = t.further(r.conn)
 	return r
+}
+
+// further are the attributes of a connection by Options.Attributes, or nil.
+func (t *Observer) further(conn *stream.ConnInfo) *[]attribute.KeyValue {
+	if t.attributes == nil {
+		return nil
+	}
+	attrs := t.attributes(conn)
+	return &attrs
 }
 
 func roleOf(e *stream.Event) stream.Role {

@@ -11,17 +11,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// record is the span of a request that has ended without anybody asking for its span,
-// as exporters see it. What it says is made when they look: on their goroutine, of what
+// The methods of a span, of a request that has ended without anybody asking for it. What
+// they say is made when an exporter looks: on its goroutine, of what
 // the request has noted anyway. A span of the SDK, which takes changes from anybody at
 // any time, would cost microseconds at both ends of the request.
-type record struct {
-	sdktrace.ReadOnlySpan // nil: it is there for the method that others cannot write
-	*request
-}
 
 // unlimited says that no limit of spans is set by which the SDK would have to cut what a
-// record says.
+// request says as a span.
 func unlimited() bool {
 	return sdktrace.NewSpanLimits() == sdktrace.SpanLimits{
 		AttributeValueLengthLimit:   sdktrace.DefaultAttributeValueLengthLimit,
@@ -34,52 +30,52 @@ func unlimited() bool {
 	}
 }
 
-func (r *record) Name() string                   { return r.method.name }
-func (r *record) SpanContext() trace.SpanContext { return r.spanContext() }
-func (r *record) SpanKind() trace.SpanKind       { return kindOf(r.role) }
-func (r *record) StartTime() time.Time           { return r.begun }
-func (r *record) EndTime() time.Time             { return r.endTime() }
-func (r *record) DroppedAttributes() int         { return 0 }
-func (r *record) DroppedLinks() int              { return 0 }
-func (r *record) DroppedEvents() int             { return 0 }
-func (r *record) ChildSpanCount() int            { return 0 } // a child would have asked for the span
+func (r *request) Name() string                   { return r.method().name }
+func (r *request) SpanContext() trace.SpanContext { return r.spanContext() }
+func (r *request) SpanKind() trace.SpanKind       { return kindOf(r.role) }
+func (r *request) StartTime() time.Time           { return r.Begun() }
+func (r *request) EndTime() time.Time             { return r.endTime() }
+func (r *request) DroppedAttributes() int         { return 0 }
+func (r *request) DroppedLinks() int              { return 0 }
+func (r *request) DroppedEvents() int             { return 0 }
+func (r *request) ChildSpanCount() int            { return 0 } // a child would have asked for the span
 
 // Links has the span of a caller that is not trusted.
-func (r *record) Links() []sdktrace.Link {
-	if r.link == nil {
-		return nil
+func (r *request) Links() []sdktrace.Link {
+	if link := r.caller(); link.IsValid() {
+		return []sdktrace.Link{{SpanContext: link}}
 	}
-	return []sdktrace.Link{{SpanContext: *r.link}}
+	return nil
 }
 
-func (r *record) Resource() *resource.Resource { return r.observer.provider.resource }
+func (r *request) Resource() *resource.Resource { return r.observer.provider.resource }
 
-func (r *record) InstrumentationScope() instrumentation.Scope {
+func (r *request) InstrumentationScope() instrumentation.Scope {
 	return instrumentation.Scope{Name: scopeName, SchemaURL: schemaURL}
 }
 
 // InstrumentationLibrary is the deprecated name of the same.
-func (r *record) InstrumentationLibrary() instrumentation.Scope { return r.InstrumentationScope() }
+func (r *request) InstrumentationLibrary() instrumentation.Scope { return r.InstrumentationScope() }
 
 // Parent is the span in whose context the call was made.
-func (r *record) Parent() trace.SpanContext {
+func (r *request) Parent() trace.SpanContext {
 	if r.decided.root {
 		return trace.SpanContext{}
 	}
 	return trace.SpanContextFromContext(r.Context)
 }
 
-func (r *record) Attributes() []attribute.KeyValue {
-	attrs := append(make([]attribute.KeyValue, 0, 16), r.method.attrs...)
+func (r *request) Attributes() []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 16), r.method().attrs...)
 	attrs = append(attrs, r.decided.result().Attributes...)
 	return r.endAttributes(r.attributes(attrs))
 }
 
-func (r *record) Events() []sdktrace.Event {
+func (r *request) Events() []sdktrace.Event {
 	return r.stages(make([]sdktrace.Event, 0, 3))
 }
 
-func (r *record) Status() sdktrace.Status {
+func (r *request) Status() sdktrace.Status {
 	if r.failed() {
 		return sdktrace.Status{Code: codes.Error, Description: r.description()}
 	}

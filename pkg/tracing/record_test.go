@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -93,4 +94,11 @@ func TestLimitsOfSpans(t *testing.T) {
 			t.Errorf("%+v", spans)
 		}
 	})
+}
+
+// What is recorded of a request fills whole lines of the caches.
+func TestRequestSize(t *testing.T) {
+	if size := unsafe.Sizeof(request{}); size > 256 {
+		t.Errorf("%d bytes", size)
+	}
 }

@@ -14,37 +14,33 @@ import (
 	"github.com/pktsvc/pktsvc/pkg/stream"
 )
 
-// request is the context of a request that is recorded, and all that its span needs. It
-// is small: where one in a hundred is recorded, what that costs is above all memory that
-// is in no cache.
+// request is the context of a request that is recorded, and all that its span needs; and
+// the span itself, as exporters see it, of one that has ended without anybody asking for
+// its span (record.go). It is four lines of the caches: where one in a hundred is recorded,
+// what that costs is above all memory that is in no cache.
 type request struct {
-	context.Context // that of the caller, or of the connection
+	context.Context       // that of the caller, or of the connection
+	sdktrace.ReadOnlySpan // nil: it is there for the method that others cannot write
 
 	// What does not change.
-	observer     *Observer
-	decided      decision // not if a tracer provider of somebody else decides
-	record       record   // the same request, for exporters
-	method       *method
-	begun        time.Time
-	conn         *stream.ConnInfo
-	channel, tag uint64 // the tag not of calls
-	further      []attribute.KeyValue
-	link         *trace.SpanContext // of a caller that is not trusted; else nil
-	role         stream.Role        // of this side
+	observer *Observer
+	conn     *stream.ConnInfo
+	further  *[]attribute.KeyValue // nil: none
+	decided  decision              // not if a tracer provider of somebody else decides
+	role     stream.Role           // of this side
 
-	mu         sync.Mutex // held where the following changes, until ended
-	ended      bool
+	ended      bool // this and what follows is guarded by mu, until ended
 	outcome    stream.Outcome
 	rejection  stream.RejectReason
+	mu         sync.Mutex
 	note       *note      // nil: there is nothing to say
 	span       trace.Span // nil: nobody has asked for it
-	stream.End            // until ended it has what its type, label, flags and size are
+	stream.End            // until ended it has what is known when the request begins: no tag of a call
 }
 
 // requestsAtOnce is how many requests are made at a time: one by one they would cost
-// twice as much to begin. So many fill what the allocator has for them (3 KiB). Whoever keeps
-// the context of one keeps those beside it in memory.
-const requestsAtOnce = 9
+// twice as much to begin. Whoever keeps the context of one keeps those beside it in memory.
+const requestsAtOnce = 8
 
 var requests = sync.Pool{New: func() any { return new([]request) }}
 
@@ -97,11 +93,11 @@ func (r *request) Value(key any) any {
 // handler it was made.
 func requestOf(ctx context.Context, e *stream.Event) *request {
 	r, _ := ctx.Value(requestKey{}).(*request)
-	if r == nil || r == unrecorded || r.conn != e.Conn.Info() || r.channel != e.Packet.Channel {
+	if r == nil || r == unrecorded || r.conn != e.Conn.Info() {
 		return nil
 	}
 	if e.Kind == stream.EventCallDone && r.role == stream.RoleClient ||
-		e.Kind == stream.EventRequestDone && r.role == stream.RoleServer && r.tag == e.Packet.Tag {
+		e.Kind == stream.EventRequestDone && r.role == stream.RoleServer && r.Tag == e.Packet.Tag && r.Channel == e.Packet.Channel {
 		return r
 	}
 	return nil
@@ -138,6 +134,18 @@ func (r *request) sampled() bool { return r.decided.result().Decision == sdktrac
 // foreign says that a tracer provider of somebody else has decided, and made the span.
 func (r *request) foreign() bool { return r.observer.provider == nil }
 
+func (r *request) method() *method { return r.observer.method(r.Channel, r.Type) }
+
+// caller is the span of a caller who is not trusted; invalid if there is none.
+func (r *request) caller() trace.SpanContext {
+	if r.role == stream.RoleServer && r.observer.distrust {
+		if m := stream.MetadataFromContext(r.Context); m != nil {
+			return parseTrace(m.Trace, m.State)
+		}
+	}
+	return trace.SpanContext{}
+}
+
 func kindOf(role stream.Role) trace.SpanKind {
 	if role == stream.RoleServer {
 		return trace.SpanKindServer
@@ -149,7 +157,7 @@ func kindOf(role stream.Role) trace.SpanKind {
 func (r *request) start() trace.Span {
 	ctx := r.Context
 	options := []trace.SpanStartOption{
-		trace.WithSpanKind(kindOf(r.role)), trace.WithTimestamp(r.begun), trace.WithAttributes(r.method.attrs...),
+		trace.WithSpanKind(kindOf(r.role)), trace.WithTimestamp(r.Begun()), trace.WithAttributes(r.method().attrs...),
 	}
 	if !r.foreign() {
 		ctx = context.WithValue(ctx, decisionKey{}, &r.decided)
@@ -157,10 +165,10 @@ func (r *request) start() trace.Span {
 			options = append(options, trace.WithNewRoot())
 		}
 	}
-	if r.link != nil {
-		options = append(options, trace.WithLinks(trace.Link{SpanContext: *r.link}))
+	if link := r.caller(); link.IsValid() {
+		options = append(options, trace.WithLinks(trace.Link{SpanContext: link}))
 	}
-	_, span := r.observer.tracer.Start(ctx, r.method.name, options...)
+	_, span := r.observer.tracer.Start(ctx, r.method().name, options...)
 	if span.IsRecording() {
 		span.SetAttributes(r.attributes(nil)...)
 	}
@@ -170,7 +178,7 @@ func (r *request) start() trace.Span {
 // attributes appends what is known at the beginning, beside the method's.
 func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	attrs = append(attrs,
-		keyConn.String(clean(r.conn.Name)), number(keyChannel, r.channel), number(keyType, r.Type),
+		keyConn.String(clean(r.conn.Name)), number(keyChannel, r.Channel), number(keyType, r.Type),
 		keyRequestSize.Int(r.RequestSize),
 	)
 	if r.Flags != 0 {
@@ -179,13 +187,16 @@ func (r *request) attributes(attrs []attribute.KeyValue) []attribute.KeyValue {
 	if r.Label != "" {
 		attrs = append(attrs, keyLabel.String(clean(r.Label)))
 	}
-	if r.method == r.observer.other {
+	if r.method() == r.observer.other {
 		attrs = append(attrs, keyMethodOriginal.String(strconv.FormatUint(r.Type, 10)))
 	}
 	if r.role == stream.RoleServer { // calls have no tag yet
-		attrs = append(attrs, number(keyTag, r.tag))
+		attrs = append(attrs, number(keyTag, r.Tag))
 	}
-	return append(attrs, r.further...)
+	if r.further != nil {
+		attrs = append(attrs, *r.further...)
+	}
+	return attrs
 }
 
 // finish notes how the request has ended, and hands its span on.
@@ -206,8 +217,8 @@ func (r *request) finish(e *stream.Event) {
 // finishUnasked hands on the span of a request for whose span nobody has asked.
 func (r *request) finishUnasked() {
 	if p := r.observer.provider; p.records {
-		if r.record.request = r; r.sampled() {
-			p.export.queue(&r.record)
+		if r.sampled() {
+			p.export.queue(r)
 		}
 		return
 	}
@@ -226,7 +237,7 @@ func (r *request) endSpan(span trace.Span) {
 	span.End(trace.WithTimestamp(r.endTime()))
 }
 
-func (r *request) endTime() time.Time { return r.begun.Add(r.Duration) }
+func (r *request) endTime() time.Time { return r.Begun().Add(r.Duration) }
 
 // endAttributes appends what is known at the end.
 func (r *request) endAttributes(attrs []attribute.KeyValue) []attribute.KeyValue {
@@ -257,8 +268,9 @@ func (r *request) stages(list []sdktrace.Event) []sdktrace.Event {
 	if r.outcome == stream.OutcomeRefused {
 		return list
 	}
+	begun := r.Begun()
 	add := func(name string, after time.Duration, attrs ...attribute.KeyValue) {
-		list = append(list, sdktrace.Event{Name: name, Time: r.begun.Add(after), Attributes: attrs})
+		list = append(list, sdktrace.Event{Name: name, Time: begun.Add(after), Attributes: attrs})
 	}
 	later := func(name string, after time.Duration) {
 		if after > 0 {
