@@ -126,6 +126,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 	return true
 }
 
+// showAccepted shows the beginning of a request. asking is its context, nil if it is the
 // scope alone.
 func (c *Conn) showAccepted(w *watch, in *inbound, asking *requestContext, payload []byte, chosen followers) {
 	if in.begun == 0 { // it was read before anybody wanted to know

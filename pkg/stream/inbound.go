@@ -113,5 +113,3 @@ func (in *inbound) carry(s *scope, m *Metadata) *requestContext {
 	in.ctx = r
 	return r
 }
-
-// showAccepted shows the beginning of a request. asking is its context, nil if it is the

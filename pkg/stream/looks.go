@@ -5,10 +5,10 @@ import "time"
 // Calls that callers make who were woken by the same batch of answers begin right one after
 // the other, and go out together. As long as they do, some share a look at the clock, which
 // is a good part of what observers add to a call: it waits for all memory that the processor
-// has asked for, and of many callers most is in no near cache. So a call may be shown to have begun
-// earlier than it has: when the first of them did, whose callers have all had their
-// turn in the time that the reader gives those whom it has woken. Calls that an observer
-// follows from their beginning on look for themselves.
+// has asked for, and of many callers most is in no near cache. So a call may be shown to
+// have begun earlier than it has: when the first of them did, whose callers have all had
+// their turn in the time that the reader gives those whom it has woken. Calls that an
+// observer follows from their beginning on look for themselves.
 const (
 	// looksPart is the part of a batch, of those who were woken, that shares a look; but at
 	// least looksShared, and looksSharedMost at the most.

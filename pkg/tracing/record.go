@@ -11,10 +11,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The methods of a span, of a request that has ended without anybody asking for it. What
-// they say is made when an exporter looks: on its goroutine, of what
-// the request has noted anyway. A span of the SDK, which takes changes from anybody at
-// any time, would cost microseconds at both ends of the request.
+// A request that has ended without anybody asking for its span is its span itself, as
+// exporters see it. What the methods say is made when they look: on their goroutine, of
+// what the request has noted anyway. A span of the SDK, which takes changes from anybody
+// at any time, would cost microseconds at both ends of the request.
 
 // unlimited says that no limit of spans is set by which the SDK would have to cut what a
 // request says as a span.
