@@ -49,10 +49,10 @@ func (h *histogram) bucket(d time.Duration) *uint32 {
 	return &h.buckets[octave<<subBits+int(v>>octave)&(1<<subBits-1)]
 }
 
-// merge adds what another one has counted.
-func (h *histogram) merge(other *histogram) {
-	for i, n := range &other.buckets {
-		h.buckets[i] += n
+// take adds what another one has counted, and empties that.
+func (h *histogram) take(other *histogram) {
+	for i := range other.buckets {
+		h.buckets[i] += atomic.SwapUint32(&other.buckets[i], 0)
 	}
 }
 

@@ -54,21 +54,34 @@ func measureOne(o options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	result, err := load(o, p, s)
+	results, err := load(o, p, s)
 	if err := errors.Join(err, s.stop()); err != nil {
 		return err
 	}
-	return json.NewEncoder(w).Encode(result)
+	lines := json.NewEncoder(w)
+	for _, f := range results {
+		if err := lines.Encode(Result{Peer: o.peer, Cell: cell{Size: o.size, Callers: o.callers, Conns: o.conns}, figures: f}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func load(o options, p Peer, s *serving) (Result, error) {
-	result := Result{Peer: o.peer, Cell: cell{Size: o.size, Callers: o.callers, Conns: o.conns}}
+// load measures one run, or both of a peer that is switched.
+func load(o options, p Peer, s *serving) ([]figures, error) {
 	a := asking{failed: make(chan error, 1)}
 	if err := a.start(o, p, s.addr); err != nil {
-		return result, err
+		return nil, err
 	}
-	var err error
-	result.figures, err = a.measure(s, o.warm, func() (time.Duration, error) {
+	if o.switched {
+		p, err := lookupSwitched(o.peer)
+		if err != nil {
+			return nil, err
+		}
+		both, err := a.measureSwitched(o, p, s)
+		return both[:], err
+	}
+	f, err := a.measure(s, o.warm, func() (time.Duration, error) {
 		stop, err := profile(o.clientProfile)
 		if err != nil {
 			return 0, err
@@ -79,7 +92,7 @@ func load(o options, p Peer, s *serving) (Result, error) {
 		}
 		return counting(func() error { time.Sleep(o.duration); return nil })
 	})
-	return result, err
+	return []figures{f}, err
 }
 
 // counting has calls counted while a function runs, and returns for how long that was.
@@ -145,31 +158,55 @@ func (a *asking) add(rec Recorder, f func(*Recorder) error) {
 // which returns for how long, and stops them.
 func (a *asking) measure(s *serving, warm time.Duration, during func() (time.Duration, error)) (f figures, err error) {
 	time.Sleep(warm)
-	server0, err := s.usage()
-	if err != nil {
-		return f, err
-	}
-	client0 := ownUsage()
-	took, err := during()
+	var t tally
+	err = t.during(s, during)
 	a.turns.to(stopping)
-	client1 := ownUsage()
-	server1, usageErr := s.usage()
-	if err := errors.Join(err, usageErr, a.wait()); err != nil {
+	if err := errors.Join(err, a.wait()); err != nil {
 		return f, err
 	}
-	all := new(histogram)
-	for _, h := range append(a.pipes, &a.shared) {
-		all.merge(h)
+	t.takeAll(a)
+	return t.figures()
+}
+
+// tally is what has been counted so far.
+type tally struct {
+	histogram
+	took           time.Duration
+	client, server usage
+}
+
+// during adds what both sides use while f has calls counted, which returns for how long.
+func (t *tally) during(s *serving, f func() (time.Duration, error)) error {
+	server, err := s.usage()
+	if err != nil {
+		return err
 	}
-	if all.count() == 0 {
+	client := ownUsage()
+	took, err := f()
+	t.took += took
+	t.client.add(ownUsage(), client)
+	after, usageErr := s.usage()
+	t.server.add(after, server)
+	return errors.Join(err, usageErr)
+}
+
+// takeAll takes the calls that are counted. Those that ask without waiting have stopped.
+func (t *tally) takeAll(a *asking) {
+	for _, h := range append(a.pipes, &a.shared) {
+		t.take(h)
+	}
+}
+
+func (t *tally) figures() (f figures, err error) {
+	n := float64(t.count())
+	if n == 0 {
 		return f, errors.New("no call was completed")
 	}
-	n := float64(all.count())
-	f.Ops = n / took.Seconds()
-	f.P50, f.P99, f.P999 = all.quantile(.5), all.quantile(.99), all.quantile(.999)
-	f.ClientCPU, f.ServerCPU = (client1.CPU-client0.CPU)/n, (server1.CPU-server0.CPU)/n
-	f.ClientAllocs, f.ServerAllocs = float64(client1.Mallocs-client0.Mallocs)/n, float64(server1.Mallocs-server0.Mallocs)/n
-	f.ClientBytes, f.ServerMiB = float64(client1.Bytes-client0.Bytes)/n, server1.PeakMiB
+	f.Ops = n / t.took.Seconds()
+	f.P50, f.P99, f.P999 = t.quantile(.5), t.quantile(.99), t.quantile(.999)
+	f.ClientCPU, f.ServerCPU = t.client.CPU/n, t.server.CPU/n
+	f.ClientAllocs, f.ServerAllocs = float64(t.client.Mallocs)/n, float64(t.server.Mallocs)/n
+	f.ClientBytes, f.ServerMiB = float64(t.client.Bytes)/n, t.server.PeakMiB
 	return f, nil
 }
 

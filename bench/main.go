@@ -27,6 +27,7 @@ type options struct {
 	conns         int
 	duration      time.Duration // measured
 	turns         int           // in how many parts, with others between; 0: in one
+	switched      bool          // once without and once with observation, in turns
 	warm          time.Duration // before it
 	clientProfile string
 	serverProfile string
@@ -48,6 +49,7 @@ func run() error {
 	flag.IntVar(&o.conns, "conns", 1, "connections")
 	flag.DurationVar(&o.duration, "duration", time.Second, "measured time")
 	flag.IntVar(&o.turns, "turns", 0, "measure in so many parts, each when a line with \"turn\" is read; of -matrix: in so many turns with the others")
+	flag.BoolVar(&o.switched, "switch", false, "switch the peer's observation off and on, and measure -duration of either, in so many -turns (default 20)")
 	flag.DurationVar(&o.warm, "warm", 300*time.Millisecond, "time before it")
 	flag.StringVar(&o.clientProfile, "client-profile", "", "write the client's CPU profile to this file")
 	flag.StringVar(&o.serverProfile, "server-profile", "", "write the server's CPU profile to this file")
@@ -62,10 +64,16 @@ func run() error {
 	report := flag.String("report", "", "comma-separated files of results to report on")
 	cost := flag.String("cost", "", "file of results of -matrix with the peers of -cost-peers, of which to write a table into the file -readme")
 	readme := flag.String("readme", "", "see -cost")
-	costMatrix := flag.Bool("cost-peers", false, "as -matrix, with the peers and cells that show what observation costs")
+	costMatrix := flag.Bool("cost-peers", false, "as -matrix -switch, with the peers and cells that show what observation costs")
 	into := flag.String("into", ".", "directory for the report")
 	scale := scaleFlags()
 	flag.Parse()
+	if *costMatrix {
+		o.switched, o.turns = true, costTurns
+	}
+	if observing.used = o.switched; o.switched {
+		o.turns = cmp.Or(o.turns, 20)
+	}
 
 	switch {
 	case *list:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -10,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"os/exec"
-	"slices"
 	"time"
 )
 
@@ -54,6 +54,9 @@ func (m matrixRun) measure(w io.Writer) error {
 			}
 		}
 	}
+	if m.options.switched {
+		total *= 2
+	}
 	for round := range m.rounds {
 		for _, c := range m.cells {
 			var peers []string
@@ -63,8 +66,8 @@ func (m matrixRun) measure(w io.Writer) error {
 					peers = append(peers, peer)
 				}
 			}
-			for i, r := range m.round(peers, c) {
-				r.Peer, r.Cell, r.Round = peers[i], c, round
+			for r := range m.round(peers, c, round) {
+				r.Cell = c
 				if err := json.NewEncoder(w).Encode(r); err != nil {
 					return err
 				}
@@ -78,14 +81,27 @@ func (m matrixRun) measure(w io.Writer) error {
 	return nil
 }
 
-// round measures each peer once.
-func (m matrixRun) round(peers []string, c cell) iter.Seq2[int, Result] {
-	if m.options.turns > 0 {
-		return slices.All(m.inTurns(peers, c))
-	}
-	return func(yield func(int, Result) bool) {
+// round measures each peer once. Where they are switched, a round is that of one peer.
+func (m matrixRun) round(peers []string, c cell, round int) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		if m.options.switched {
+			for i, peer := range peers {
+				for _, r := range m.switched(peer, c) {
+					if r.Round = round*len(peers) + i; !yield(r) {
+						return
+					}
+				}
+			}
+			return
+		}
+		one := func(i int) Result { return m.one(peers[i], c) }
+		if m.options.turns > 0 {
+			results := m.inTurns(peers, c)
+			one = func(i int) Result { return results[i] }
+		}
 		for i, peer := range peers {
-			if !yield(i, m.one(peer, c)) {
+			r := one(i)
+			if r.Peer, r.Round = peer, round; !yield(r) {
 				return
 			}
 		}
@@ -96,29 +112,40 @@ func (m matrixRun) round(peers []string, c cell) iter.Seq2[int, Result] {
 func (m matrixRun) flags(peer string, c cell) []string {
 	return []string{
 		"-peer", peer, "-size", fmt.Sprint(c.Size), "-callers", fmt.Sprint(c.Callers), "-conns", fmt.Sprint(c.Conns),
-		"-duration", m.options.duration.String(), "-warm", m.options.warm.String(), "-turns", fmt.Sprint(m.options.turns),
+		"-duration", m.options.duration.String(), "-warm", m.options.warm.String(), "-turns", fmt.Sprint(m.options.turns), fmt.Sprintf("-switch=%t", m.options.switched),
 	}
 }
 
 // one measures in a process of its own.
-func (m matrixRun) one(peer string, c cell) (r Result) {
-	self, err := os.Executable()
+func (m matrixRun) one(peer string, c cell) Result {
+	results, err := m.process(peer, c)
 	if err != nil {
 		return Result{Err: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), m.options.warm+m.options.duration+runLimit)
+	return results[0]
+}
+
+// process returns what a process of its own has measured, at least one result.
+func (m matrixRun) process(peer string, c cell) (results []Result, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	duration := m.options.duration
+	if m.options.switched {
+		duration *= 2
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), m.options.warm+duration+runLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self, m.flags(peer, c)...)
 	out, err := output(cmd, c.Pinned)
-	if err == nil {
-		err = json.Unmarshal(out, &r)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return nil, errors.New(cmp.Or(string(exit.Stderr), err.Error()))
 	}
-	if err != nil {
-		text := err.Error()
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			text = cmp.Or(string(exit.Stderr), text)
-		}
-		return Result{Err: text}
+	for lines := json.NewDecoder(bytes.NewReader(out)); err == nil && (lines.More() || len(results) == 0); {
+		var r Result
+		err = lines.Decode(&r)
+		results = append(results, r)
 	}
-	return r
+	return results, err
 }

@@ -26,6 +26,12 @@ func prepare(what string, o options) error {
 		settle()
 	case askHeap:
 		return writeHeap(o.heapProfile)
+	case askOn, askOff:
+		p, err := lookupSwitched(o.peer)
+		if err != nil {
+			return err
+		}
+		p.Observe(what == askOn)
 	default:
 		return fmt.Errorf("the server's process does not know %q", what)
 	}

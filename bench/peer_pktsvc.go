@@ -82,7 +82,7 @@ func (p pktsvcPeer) observer() (stream.Observer, error) {
 		return nil, err
 	}
 	if p.observed == counted {
-		return m, nil
+		return observing.combined(nil, m, nil), nil
 	}
 	r, err := flight.New(flight.Options{Types: typeNames, TraceID: traceID, Notify: exporter(spans)})
 	if err != nil {
@@ -93,10 +93,7 @@ func (p pktsvcPeer) observer() (stream.Observer, error) {
 			return nil, err
 		}
 	}
-	if spans == nil {
-		return stream.Observers(m, r), nil
-	}
-	return stream.Observers(spans, m, r), nil
+	return observing.combined(spans, m, r), nil
 }
 
 // exporter makes spans of notable requests; nil without traces.
@@ -134,6 +131,7 @@ func (p pktsvcPeer) Serve(ready func(string)) error {
 			_ = c.Close()
 			return
 		}
+		observing.add(conn)
 		conn.AfterReceived(func() { // the client has ended
 			_ = conn.Shutdown(context.Background())
 			_ = c.Close()
@@ -150,7 +148,12 @@ func (p pktsvcPeer) connect(addr string) (*stream.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stream.NewConn(c, stream.Options{Observer: observer})
+	conn, err := stream.NewConn(c, stream.Options{Observer: observer})
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	observing.add(conn)
+	return conn, nil
 }
 
 func (p pktsvcPeer) Dial(addr string, _ int) (func() Call, error) {

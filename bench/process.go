@@ -25,6 +25,13 @@ type usage struct {
 	Goroutines  int
 }
 
+// add adds what was used from one time to another. What is not a sum is that of the latter.
+func (u *usage) add(to, from usage) {
+	cpu, mallocs, bytes := u.CPU+to.CPU-from.CPU, u.Mallocs+to.Mallocs-from.Mallocs, u.Bytes+to.Bytes-from.Bytes
+	*u = to
+	u.CPU, u.Mallocs, u.Bytes = cpu, mallocs, bytes
+}
+
 func ownUsage() usage {
 	var ru syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &ru)
@@ -103,7 +110,7 @@ type serving struct {
 }
 
 func startServer(o options) (*serving, error) {
-	return startProcess("-serve", "-peer", o.peer, "-server-profile", o.serverProfile, "-server-heap-profile", o.heapProfile)
+	return startProcess("-serve", "-peer", o.peer, fmt.Sprintf("-switch=%t", o.switched), "-server-profile", o.serverProfile, "-server-heap-profile", o.heapProfile)
 }
 
 // startProcess runs this program with other flags, and waits for the first line of it.
