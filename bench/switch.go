@@ -62,9 +62,9 @@ func (a *asking) measureSwitched(o options, p Switched, s *serving) (by [2]figur
 		}
 		time.Sleep(afterSwitch)
 		err := tallies[kind].during(s, func() (time.Duration, error) {
+			defer a.turns.to(warming) // not only after both sides have told their usage
 			return counting(func() error { time.Sleep(o.duration / time.Duration(o.turns)); return nil })
 		})
-		a.turns.to(warming)
 		tallies[kind].takeAll(a)
 		if err != nil {
 			return by, err
