@@ -23,10 +23,6 @@ var costs = []struct{ peer, name string }{
 	{"pktsvc-traced", "metrics, recorder, 100 % sampled"},
 }
 
-// costTurns are short enough for the moods of a shared machine, which last longer, to fall on
-// both alike.
-const costTurns = 100
-
 const costCells = "16x1x1,16x64x1,16x1024x1"
 
 // comparedPeers are those to compare: all but the ones that only show what a part of
@@ -105,8 +101,8 @@ func (all *results) costTable(w io.Writer) error {
 		}
 		fmt.Fprintf(w, " %s | %s |\n", strings.Join(cpu, ", "), strings.Join(allocs, ", "))
 	}
-	_, err := fmt.Fprintf(w, "\n%s, on %s. Medians over %d rounds; × is to \"off\" on the same connection of the same two processes, to and from which each was switched %d times, the mean ± twice the standard error.\n",
-		machine(), time.Now().UTC().Format(time.DateOnly), len(all.runs[all.cells[0]][costs[1].peer]), costTurns)
+	_, err := fmt.Fprintf(w, "\n%s, on %s. Medians over %d rounds; × is to \"off\" on the same connection of the same two processes, which was switched off and on in turns, ± twice the standard error.\n",
+		machine(), time.Now().UTC().Format(time.DateOnly), len(all.runs[all.cells[0]][costs[1].peer]))
 	return err
 }
 
