@@ -111,9 +111,22 @@ func mute(t *testing.T) string {
 	return listen(t, "tcp", func(nc net.Conn) { io.Copy(io.Discard, nc) })
 }
 
-// vanishing ends every connection when something has come.
+// vanishing ends every connection when a request has come, not before: what comes
+// first is no request, and may come alone.
 func vanishing(t *testing.T) string {
-	return listen(t, "tcp", func(nc net.Conn) { nc.Read(make([]byte, 100)) })
+	return listen(t, "tcp", func(nc net.Conn) {
+		conn, err := stream.NewConn(nc, stream.Options{
+			Handler: stream.HandlerFunc(func(context.Context, stream.Request) (stream.Response, error) {
+				nc.Close()
+				return stream.Response{}, errors.New("the connection is gone")
+			}),
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		<-conn.Done()
+	})
 }
 
 // closedPort is where nobody listens.
