@@ -45,7 +45,7 @@ func writeTo(name string, f func(io.Writer) error) (err error) {
 func (m matrixRun) measure(w io.Writer) error {
 	total, done := 0, 0
 	for _, c := range m.cells {
-		if c.Pinned && m.options.turns > 0 {
+		if c.Pinned && m.options.turns > 0 && !m.options.switched {
 			return fmt.Errorf("%s: turns are not for one CPU", c)
 		}
 		for _, peer := range m.peers {

@@ -10,14 +10,17 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"syscall"
+	"time"
 )
 
 // usage is what a process says about itself.
 type usage struct {
 	CPU     float64 // user and system, µs
 	Mallocs uint64
-	Bytes   uint64  // allocated since the start
-	PeakMiB float64 // resident
+	Bytes   uint64 // allocated since the start
+	At      time.Time
+	Took    time.Duration // for which these sums are, where usages were added
+	PeakMiB float64       // resident
 
 	ResidentMiB float64 // now; 0 where the system does not tell
 	HeapMiB     float64 // spans in use
@@ -28,8 +31,17 @@ type usage struct {
 // add adds what was used from one time to another. What is not a sum is that of the latter.
 func (u *usage) add(to, from usage) {
 	cpu, mallocs, bytes := u.CPU+to.CPU-from.CPU, u.Mallocs+to.Mallocs-from.Mallocs, u.Bytes+to.Bytes-from.Bytes
+	took := u.Took + to.At.Sub(from.At)
 	*u = to
-	u.CPU, u.Mallocs, u.Bytes = cpu, mallocs, bytes
+	u.CPU, u.Mallocs, u.Bytes, u.Took = cpu, mallocs, bytes, took
+}
+
+// shorten makes the sums those of a part of the time, through all of which as much was used.
+func (u *usage) shorten(to time.Duration) {
+	part := min(1, float64(to)/float64(max(1, u.Took)))
+	u.CPU *= part
+	u.Mallocs, u.Bytes = uint64(part*float64(u.Mallocs)), uint64(part*float64(u.Bytes))
+	u.Took = to
 }
 
 func ownUsage() usage {
@@ -39,7 +51,7 @@ func ownUsage() usage {
 	runtime.ReadMemStats(&ms)
 	us := func(t syscall.Timeval) float64 { return float64(t.Sec)*1e6 + float64(t.Usec) }
 	return usage{
-		CPU: us(ru.Utime) + us(ru.Stime), Mallocs: ms.Mallocs, Bytes: ms.TotalAlloc, PeakMiB: float64(ru.Maxrss) / 1024,
+		CPU: us(ru.Utime) + us(ru.Stime), Mallocs: ms.Mallocs, Bytes: ms.TotalAlloc, At: time.Now(), PeakMiB: float64(ru.Maxrss) / 1024,
 		ResidentMiB: residentMiB(), HeapMiB: float64(ms.HeapInuse) / (1 << 20), StackMiB: float64(ms.StackInuse) / (1 << 20),
 		Goroutines: runtime.NumGoroutine(),
 	}

@@ -79,7 +79,10 @@ func (a *asking) measureSwitched(o options, p Switched, s *serving) (by [2]figur
 		return by, err
 	}
 	for kind := range by {
-		if by[kind], err = tallies[kind].figures(); err != nil {
+		t := &tallies[kind]
+		t.client.shorten(t.took) // calls went on, uncounted, while both sides told their usage
+		t.server.shorten(t.took)
+		if by[kind], err = t.figures(); err != nil {
 			return by, err
 		}
 	}

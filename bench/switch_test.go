@@ -59,3 +59,25 @@ func TestSwitched(t *testing.T) {
 		t.Error("a peer that is not observed can be switched")
 	}
 }
+
+// What is used evenly in a longer time than calls are counted for is told for that.
+func TestUsageShortened(t *testing.T) {
+	began := time.Now()
+	at := func(ms, used int) usage {
+		return usage{At: began.Add(time.Duration(ms) * time.Millisecond), CPU: float64(used), Mallocs: uint64(used), Bytes: uint64(used)}
+	}
+	var sum usage
+	sum.add(at(12, 1200), at(0, 1000))
+	sum.add(at(112, 2200), at(100, 2000))
+	if want := 24 * time.Millisecond; sum.Took != want {
+		t.Errorf("the sums are for %v, want %v", sum.Took, want)
+	}
+	sum.shorten(18 * time.Millisecond)
+	if sum.CPU != 300 || sum.Mallocs != 300 || sum.Bytes != 300 {
+		t.Errorf("of 400 in 24 ms, in 18 ms %v µs, %d allocations, %d bytes", sum.CPU, sum.Mallocs, sum.Bytes)
+	}
+	var none usage
+	if none.shorten(time.Second); none.CPU != 0 {
+		t.Errorf("of nothing, %v µs", none.CPU)
+	}
+}

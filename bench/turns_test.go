@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,13 +57,13 @@ func TestTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		phase.Store(warming)
 		a := asking{failed: make(chan error, 1)}
-		calls, inPause := 0, 0
+		var calls, inPause atomic.Int64
 		for range 3 {
 			a.ask(func(req []byte) ([]byte, error) {
 				time.Sleep(time.Millisecond)
-				calls++
+				calls.Add(1)
 				if phase.Load() == pausing {
-					inPause++ // one that was under way
+					inPause.Add(1) // one that was under way
 				}
 				return req, nil
 			}, 16)
@@ -82,14 +83,14 @@ func TestTakeTurns(t *testing.T) {
 		if want := "ready\n250000000\n500000000\n"; out.String() != want {
 			t.Errorf("said %q", out.String())
 		}
-		before := calls
+		before := calls.Load()
 		time.Sleep(time.Minute)
-		if calls != before || inPause > 9 {
-			t.Errorf("%d calls in pauses, %d behind them", inPause, calls-before)
+		if calls.Load() != before || inPause.Load() > 9 {
+			t.Errorf("%d calls in pauses, %d behind them", inPause.Load(), calls.Load()-before)
 		}
 		// What began in a turn and ended behind it does not count.
-		if n := int(a.shared.count()); n == 0 || n > calls-inPause {
-			t.Errorf("%d of %d calls are counted, %d ended in pauses", n, calls, inPause)
+		if n := int64(a.shared.count()); n == 0 || n > calls.Load()-inPause.Load() {
+			t.Errorf("%d of %d calls are counted, %d ended in pauses", n, calls.Load(), inPause.Load())
 		}
 		if slowest := a.shared.quantile(.999); slowest > 2000 {
 			t.Errorf("a call took %v µs, so it has been paused", slowest)
