@@ -82,9 +82,9 @@ bench-peers: ## compare with other RPC libraries, ROUNDS (3) of 4 min, and repor
 	bench/bin/bench -report bench/bin/results.jsonl -into docs
 
 .PHONY: bench-cost
-bench-cost: ## what metrics, recorder, rules and traces cost, ROUNDS (3) of 100 s, and the table in README.md
+bench-cost: ## what metrics, recorder, rules and traces cost, ROUNDS (3) of 6 min, and the table in README.md
 	$(GO) -C bench build -trimpath -o $(CURDIR)/bench/bin/bench .
-	bench/bin/bench -cost-peers -rounds $$((4 * $(ROUNDS))) -duration 1s -out bench/bin/cost.jsonl
+	bench/bin/bench -cost-peers -rounds $(ROUNDS) -warm 5s -duration 4s -out bench/bin/cost.jsonl
 	bench/bin/bench -cost bench/bin/cost.jsonl -readme README.md
 
 .PHONY: bench-scale

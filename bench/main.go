@@ -49,7 +49,7 @@ func run() error {
 	flag.IntVar(&o.conns, "conns", 1, "connections")
 	flag.DurationVar(&o.duration, "duration", time.Second, "measured time")
 	flag.IntVar(&o.turns, "turns", 0, "measure in so many parts, each when a line with \"turn\" is read; of -matrix: in so many turns with the others")
-	flag.BoolVar(&o.switched, "switch", false, "switch the peer's observation off and on, and measure -duration of either, in so many -turns (default 100)")
+	flag.BoolVar(&o.switched, "switch", false, "switch the peer's observation off and on, and measure -duration of either, in so many -turns (default of 10 ms each)")
 	flag.DurationVar(&o.warm, "warm", 300*time.Millisecond, "time before it")
 	flag.StringVar(&o.clientProfile, "client-profile", "", "write the client's CPU profile to this file")
 	flag.StringVar(&o.serverProfile, "server-profile", "", "write the server's CPU profile to this file")
@@ -70,7 +70,7 @@ func run() error {
 	flag.Parse()
 	o.switched = o.switched || *costMatrix
 	if observing.used = o.switched; o.switched {
-		o.turns = cmp.Or(o.turns, switchTurns)
+		o.turns = cmp.Or(o.turns, max(1, int(o.duration/switchTurn)))
 	}
 
 	switch {

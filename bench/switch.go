@@ -32,9 +32,9 @@ const (
 	askOff = "off"
 )
 
-// switchTurns of a second are short enough for the moods of a shared machine, which last
-// longer, to fall on both kinds alike.
-const switchTurns = 100
+// switchTurn is short enough for the moods of a shared machine, which last longer, to fall
+// on both kinds alike.
+const switchTurn = 10 * time.Millisecond
 
 // afterSwitch is how long calls go on uncounted after each switch, so that most have ended
 // that had begun before.

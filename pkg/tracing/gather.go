@@ -11,7 +11,7 @@ const (
 	// gatherMost and gatherDelay are how many ended spans are waited for, and how long,
 	// before they are handed on: each one that is wakes a goroutine, which costs more
 	// than all else about a span.
-	gatherMost  = 128
+	gatherMost  = 512
 	gatherDelay = 100 * time.Millisecond
 )
 
