@@ -39,7 +39,7 @@ func newExport(to sdktrace.SpanExporter) *export {
 	e.SpanProcessor = sdktrace.NewBatchSpanProcessor(countedExporter{to, e},
 		sdktrace.WithMaxQueueSize(int(e.limit)+queueSpare),
 		sdktrace.WithMaxExportBatchSize(maxBatch(e.limit)))
-	e.gather.to, e.gather.most = e.SpanProcessor.OnEnd, min(gatherMost, maxBatch(e.limit))
+	e.gather.to, e.gather.most = e.SpanProcessor.OnEnd, maxBatch(e.limit)
 	return e
 }
 

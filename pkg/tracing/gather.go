@@ -7,18 +7,14 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-const (
-	// gatherMost and gatherDelay are how many ended spans are waited for, and how long,
-	// before they are handed on: each one that is wakes a goroutine, which costs more
-	// than all else about a span.
-	gatherMost  = 512
-	gatherDelay = 100 * time.Millisecond
-)
+// gatherDelay is how long ended spans are kept for others before they are handed on: each
+// one that is wakes a goroutine, which costs more than all else about a span.
+const gatherDelay = 100 * time.Millisecond
 
 // gather keeps spans that have ended, to hand them on together.
 type gather struct {
 	to   func(sdktrace.ReadOnlySpan)
-	most int // at most gatherMost, and what fits the queue behind
+	most int // a batch of the processor behind
 
 	mu     sync.Mutex
 	spans  []sdktrace.ReadOnlySpan
@@ -35,9 +31,6 @@ func (g *gather) add(s sdktrace.ReadOnlySpan) {
 		g.mu.Unlock()
 		g.to(s)
 		return
-	}
-	if g.spans == nil {
-		g.spans = make([]sdktrace.ReadOnlySpan, 0, g.most)
 	}
 	g.spans = append(g.spans, s)
 	if len(g.spans) == 1 {
