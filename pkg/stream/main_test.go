@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	buffersHeld = new(atomic.Int64)
 	if os.Getenv("PKTSVC_EAGER") != "" {
-		paceStreak, roleWarmUp = 1, 1
+		paceProof, roleWarmUp = 1, 1
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -15,7 +15,7 @@ import (
 func quickly(t *testing.T, o Options) (*Conn, *peer) {
 	t.Helper()
 	c, p := scripted(t, o)
-	for range roleWarmUp + int(paceStreak) {
+	for range roleWarmUp + int(paceProof) {
 		p.send(ask(1<<20, 0, ""))
 		synctest.Wait()
 		p.take()
