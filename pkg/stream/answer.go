@@ -117,10 +117,12 @@ func (c *Conn) answer(in *inbound, resp Response, err error, inline bool) (next 
 	switch {
 	case !flush:
 	case inline:
+		at := moment(0)
 		if c.in.served != nil {
-			c.showServed(now())
+			at = now()
+			c.showServed(at)
 		}
-		c.flush()
+		c.flush(at)
 	default:
 		c.flushAsCaller()
 	}

@@ -63,7 +63,7 @@ func (c *Conn) accept(p *Packet) (stays bool) {
 		c.out.pending.rejections += int(c.out.queued - before)
 		c.mu.Unlock()
 		if flush {
-			c.flush()
+			c.flush(0)
 		}
 		if c.wants(EventRequestRejected) {
 			c.observe(c.base, &Event{Kind: EventRequestRejected, Packet: *p, Outcome: OutcomeRejected, Rejection: reason, begun: c.in.at})

@@ -27,8 +27,8 @@ type End struct {
 	// started, or until the call was queued; and Answered that until the handler had ended,
 	// or until the response had been read. Requests that were served one right after the
 	// other, by quick handlers, share a look at the clock, up to 16 of them; calls that begin
-	// so, of callers who were woken together, up to 4, or a quarter of them up to 16, as far
-	// as these usually begin within 16 µs.
+	// so, of callers who were woken together, up to 16, as far as these usually begin within
+	// 16 µs; and calls whose answers have come together, up to 64.
 	Duration, Waited, Answered time.Duration
 
 	RequestSize, ResponseSize int // bytes of the payloads
@@ -130,12 +130,12 @@ func (c *Conn) showEnds(role Role, l *endList) {
 }
 
 // listAnswers lists the ends of calls that are about to be settled with responses of one
-// read: no more of them than a list has room for. It runs on the reader.
-func (c *Conn) listAnswers(list []arrival) {
+// read: no more of them than a list has room for. at is about now. It runs on the reader.
+func (c *Conn) listAnswers(list []arrival, at moment) {
 	if !c.watch.Load().lists.Has(EventCallDone) {
 		return
 	}
-	l, at := endLists.Get().(*endList), now()
+	l := endLists.Get().(*endList)
 	for i := range list {
 		a := &list[i]
 		call := a.call

@@ -228,6 +228,54 @@ func TestTimesOfEndsOnTheReader(t *testing.T) {
 	})
 }
 
+// dawdling takes its time for each list.
+type dawdling struct{ listing }
+
+func (d *dawdling) ObserveEnds(c *Conn, role Role, ends []End) {
+	d.listing.ObserveEnds(c, role, ends)
+	time.Sleep(time.Millisecond)
+}
+
+// Calls whose answers have come together share a look at the clock, unless somebody else's
+// function runs in between, which may take long.
+func TestTimesOfAnswers(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		submit func(*Conn) error
+		late   time.Duration // each list, after the one before
+	}{
+		{"of callers who wait", func(c *Conn) error { _, err := c.Submit(context.Background(), Request{}); return err }, 0},
+		{"of functions", func(c *Conn) error { c.Go(context.Background(), Request{}, nil); return nil }, time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const many, answering = 40, time.Second
+				var d dawdling
+				conn, p := scripted(t, Options{Observer: &d})
+				defer conn.Close()
+				var answers []Packet
+				for i := range uint64(many) {
+					if err := c.submit(conn); err != nil {
+						t.Fatal(err)
+					}
+					answers = append(answers, ok(firstTag+i, ""))
+				}
+				time.Sleep(answering)
+				p.send(answers...)
+				time.Sleep(answering)
+				if len(d.ends) != many {
+					t.Fatalf("%d ends", len(d.ends))
+				}
+				for i, e := range d.ends {
+					if want := answering + time.Duration(i/endsAtOnce)*c.late; e.Duration != want || e.Answered != answering {
+						t.Errorf("call %d took %v, and was answered after %v; want %v and %v", i, e.Duration, e.Answered, want, answering)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Many requests in one read, served on the reader, are shown in few lists, each of them
 // once, and before their responses leave.
 func TestManyEndsInFewLists(t *testing.T) {

@@ -164,7 +164,7 @@ func (in *input) fill(need int) error {
 	if in.socket == nil {
 		in.awaitRest()
 	}
-	n, err := in.read()
+	n, at, err := in.read()
 	in.restCame()
 	if n == 0 && err == nil {
 		return errNoRead
@@ -183,9 +183,12 @@ func (in *input) fill(need int) error {
 	}
 	if n > 0 {
 		in.reads.Add(1)
-		if in.at = 0; in.timed {
-			in.at = now()
+		if !in.timed {
+			at = 0
+		} else if at == 0 {
+			at = now()
 		}
+		in.at = at
 		return nil // an error will come again
 	}
 	return err
@@ -213,20 +216,21 @@ func (in *input) discard() {
 	in.bytes += n
 }
 
-func (in *input) read() (n int, err error) {
+// read reads once. at is when that was, if it was looked at.
+func (in *input) read() (n int, at moment, err error) {
 	if in.socket != nil {
-		n, err = in.socket.waitRead()
+		n, at, err = in.socket.waitRead()
 		if in.buf == nil { // it failed, so there is nothing in it
 			in.free()
 		}
-		return n, err
+		return n, at, err
 	}
 	for range 100 { // as bufio does with readers that give nothing
 		if n, err = in.tr.r.Read(in.free()); n != 0 || err != nil {
 			break
 		}
 	}
-	return n, err
+	return n, 0, err
 }
 
 // keepRest leaves what was read past EOF to the next connection, if the stream

@@ -10,11 +10,7 @@ import "time"
 // their turn in the time that the reader gives those whom it has woken. Calls that an
 // observer follows from their beginning on look for themselves.
 const (
-	// looksPart is the part of a batch, of those who were woken, that shares a look; but at
-	// least looksShared, and looksSharedMost at the most.
-	looksPart       = 4
-	looksShared     = 4
-	looksSharedMost = 16
+	looksShared = 16 // how many calls share a look, at the most
 	// looksWithin is how much earlier a call may be shown to have begun, by the average of
 	// earlier batches. Where callers do other work in between, each call looks.
 	looksWithin = 16 * time.Microsecond
@@ -51,19 +47,23 @@ func (l *looks) begin() moment {
 
 // shared is how many calls share the next look, at least one.
 func (l *looks) shared() int {
-	n := min(max(looksShared, l.woken/looksPart), looksSharedMost)
-	return max(1, min(n, int(looksWithin/max(1, l.each))))
+	return max(1, min(looksShared, int(looksWithin/max(1, l.each))))
 }
 
-// end is called when those have had their turn who were woken.
-func (l *looks) end() {
+// end is called when those have had their turn who were woken; at is now, or 0 if nobody
+// has looked. It returns when that is, if it had to look.
+func (l *looks) end(at moment) moment {
 	if l.calls == 0 {
 		l.woken = 0
-		return
+		return at
+	}
+	if at == 0 {
+		at = now()
 	}
 	// One batch may be late because something else ran. It is forgotten by halves, so that
 	// few others look more often for it; but a batch of callers who do other work is not
 	// forgotten at once.
-	each := min(l.first.until(now())/time.Duration(l.calls), 2*looksWithin)
+	each := min(l.first.until(at)/time.Duration(l.calls), 2*looksWithin)
 	*l = looks{each: max(each, l.each/2)}
+	return at
 }

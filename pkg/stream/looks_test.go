@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Calls that begin close together share looks at the clock, four at a time, or a quarter of
-// more, as long as that is within 16 µs.
+// Calls that begin close together share looks at the clock, 16 at a time, as long as that is
+// within 16 µs.
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l looks
@@ -18,7 +18,7 @@ func TestLooks(t *testing.T) {
 				time.Sleep(before)
 				early = append(early, l.begin().until(now()))
 			}
-			l.end()
+			l.end(0)
 			return early
 		}
 		check := func(what string, early []time.Duration, want ...time.Duration) {
@@ -36,12 +36,11 @@ func TestLooks(t *testing.T) {
 			}
 			return list
 		}
-		check("close together", batch(9, us), upTo(4)...)
+		check("close together", batch(9, us), upTo(9)...)
 		check("a new batch looks anew", batch(2, us), upTo(2)...)
-		check("a quarter", batch(24, us), upTo(6)...)
-		check("of many", batch(200, us), upTo(looksSharedMost)...)
+		check("of many", batch(200, us), upTo(looksShared)...)
 
-		check("before it is known that they are apart", batch(5, 20*us), 0, 20*us, 40*us, 60*us)
+		check("before it is known that they are apart", batch(4, 20*us), 0, 20*us, 40*us, 60*us)
 		check("apart", batch(9, 20*us), 0)
 		check("of those before", batch(40, 5*us), 0)
 		check("half of that", batch(40, 5*us), 0)
@@ -53,7 +52,7 @@ func TestLooks(t *testing.T) {
 		check("a quarter of that", batch(40, us), 0, us)
 		check("an eighth", batch(40, us), upTo(4)...)
 		check("a sixteenth", batch(40, us), upTo(8)...)
-		check("forgotten", batch(40, us), upTo(10)...)
+		check("forgotten", batch(40, us), upTo(looksShared)...)
 
 		for range 20 {
 			batch(9, 20*us)
@@ -61,7 +60,7 @@ func TestLooks(t *testing.T) {
 		}
 		l.woken = 100
 		time.Sleep(time.Hour) // nobody calls
-		l.end()
+		l.end(0)
 		first := l.begin()
 		time.Sleep(us)
 		if second := l.begin(); first.until(second) != us || l.calls != 0 {

@@ -10,11 +10,15 @@ import (
 type mark struct{ at atomic.Int64 }
 
 // set notes that it is now, before the bytes can have reached the peer, or that it was
-// later than noted. nil: nobody wants to know.
-func (m *mark) set() {
-	if m != nil {
-		m.at.Store(int64(now()))
+// later than noted. at is now, if somebody has looked; else 0. A nil mark: nobody wants to know.
+func (m *mark) set(at moment) {
+	if m == nil {
+		return
 	}
+	if at == 0 {
+		at = now()
+	}
+	m.at.Store(int64(at))
 }
 
 func (m *mark) get() moment {

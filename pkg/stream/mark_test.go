@@ -87,7 +87,7 @@ func TestStages(t *testing.T) {
 // What Event and End make of each other is the same.
 func TestEndOfEvent(t *testing.T) {
 	m := new(mark)
-	m.set()
+	m.set(0)
 	end := End{
 		Channel: 3, Tag: 4, Type: 5, Flags: 6, Label: "label", Duration: 70, Waited: 8, Answered: 60,
 		RequestSize: 9, ResponseSize: 10, begun: 11, sent: m,
@@ -111,7 +111,7 @@ func TestMarksAreUsedOnce(t *testing.T) {
 	if n := testing.AllocsPerRun(10*128, func() { ms.next() }); n > 0 {
 		t.Errorf("%v allocations for each mark", n)
 	}
-	(*mark)(nil).set()
+	(*mark)(nil).set(0)
 	if (*mark)(nil).get() != 0 {
 		t.Error("no mark has a time")
 	}

@@ -91,11 +91,13 @@ func newPolls(never bool) polls {
 	return polls{most: int32(max(1, runtime.GOMAXPROCS(0)/2)), active: &active}
 }
 
-// came notes that something was read.
-func (p *polls) came() {
+// came notes that something was read, and returns when, if it had to look; else 0.
+func (p *polls) came() (at moment) {
 	if p.most > 0 {
-		p.active.note(now(), &p.period)
+		at = now()
+		p.active.note(at, &p.period)
 	}
+	return at
 }
 
 // handled notes how many packets were read.

@@ -62,7 +62,7 @@ func TestPollingEndsWhereTurnsAreLong(t *testing.T) {
 			runtime.Gosched()
 		}
 	}()
-	if n, err := r.waitRead(); n != 1 || err != nil {
+	if n, _, err := r.waitRead(); n != 1 || err != nil {
 		t.Errorf("%d bytes, error %v; want 1, nil", n, err)
 	}
 	<-gone
@@ -85,7 +85,7 @@ func TestSocketReaderPolls(t *testing.T) {
 
 	waits := 0
 	r := newSocketReader(rawSocket(ours), polls{}, fakeBuffer{buffer, func() { waits++; go write() }})
-	if n, err := r.waitRead(); n != 1 || err != nil || waits != 1 {
+	if n, _, err := r.waitRead(); n != 1 || err != nil || waits != 1 {
 		t.Errorf("%d bytes, error %v, %d waits; want 1, nil, 1", n, err, waits)
 	}
 
@@ -94,7 +94,7 @@ func TestSocketReaderPolls(t *testing.T) {
 	for range 1000 { // the system may take longer with a byte than it is waited for
 		r.polls.skip = 0
 		go write()
-		if n, err := r.waitRead(); n != 1 || err != nil {
+		if n, _, err := r.waitRead(); n != 1 || err != nil {
 			t.Fatalf("%d bytes, error %v; want 1, nil", n, err)
 		}
 		if r.polls.streak > 0 {
@@ -135,7 +135,7 @@ func TestPollingIsLongAfterManyPackets(t *testing.T) {
 	asks := func() int64 {
 		r.polls.skip = 0
 		before := turns.Load()
-		if n, err := r.waitRead(); n != 1 || err != nil {
+		if n, _, err := r.waitRead(); n != 1 || err != nil {
 			t.Fatalf("%d bytes, error %v; want 1, nil", n, err)
 		}
 		return waited - before

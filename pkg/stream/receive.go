@@ -188,12 +188,9 @@ func (c *Conn) unaffordable(size int) error {
 	return nil
 }
 
-// settleArrivals gives the responses that were read to their calls.
+// settleArrivals gives the responses that were read to their calls. There are some.
 func (c *Conn) settleArrivals() {
 	list := c.in.arrivals
-	if len(list) == 0 {
-		return
-	}
 	notifying, woken := false, 0
 	c.mu.Lock()
 	for i := range list {
@@ -228,9 +225,16 @@ func (c *Conn) settleArrivals() {
 	c.mu.Unlock()
 	c.observeControls()
 
+	var at moment
+	if len(list) == c.in.packets {
+		at = c.in.at // nothing but them has come since then
+	}
 	for i := range list {
 		if i%endsAtOnce == 0 {
-			c.listAnswers(list[i:min(i+endsAtOnce, len(list))])
+			if at == 0 || notifying {
+				at = now()
+			}
+			c.listAnswers(list[i:min(i+endsAtOnce, len(list))], at)
 		}
 		a := &list[i]
 		switch {
@@ -294,10 +298,15 @@ const largeBatch = 192
 // responses, counts, and flushes what the reader and the callers it woke have
 // queued meanwhile.
 func (c *Conn) endBatch() {
+	at := moment(0) // the last look at the clock, as long as it is right
 	if c.in.served != nil {
-		c.showServed(now())
+		at = now()
+		c.showServed(at)
 	}
-	c.settleArrivals()
+	if len(c.in.arrivals) > 0 {
+		c.settleArrivals()
+		at = 0
+	}
 	c.role.held = 0
 	in := &c.in
 	in.dropAside()
@@ -310,6 +319,7 @@ func (c *Conn) endBatch() {
 	if in.woken || in.packets >= largeBatch {
 		in.woken = false
 		yield() // let those who were woken queue what they have
+		at = 0
 	}
 	c.mu.Lock()
 	c.stats.PacketsReceived += uint64(in.packets)
@@ -318,7 +328,7 @@ func (c *Conn) endBatch() {
 		c.touch()
 	}
 	in.counted()
-	c.out.looks.end()
+	at = c.out.looks.end(at)
 	c.out.holding = false
 	flush := c.mustFlush()
 	if c.life.readerSettles {
@@ -327,7 +337,7 @@ func (c *Conn) endBatch() {
 	}
 	c.mu.Unlock()
 	if flush {
-		c.flush()
+		c.flush(at)
 	}
 }
 

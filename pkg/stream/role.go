@@ -203,11 +203,11 @@ func (c *Conn) flushHeld(at moment, most time.Duration) {
 	}
 	r.held = at
 	c.mu.Lock()
-	c.out.looks.end()
+	c.out.looks.end(at)
 	c.out.holding = false
 	flush := c.mustFlush()
 	c.mu.Unlock()
 	if flush {
-		c.flush()
+		c.flush(at)
 	}
 }

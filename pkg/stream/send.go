@@ -149,12 +149,12 @@ func (c *Conn) flushAsCaller() {
 	if c.opts.FlushDelay == 0 && c.tr.socket != nil {
 		yield()
 	}
-	c.flush()
+	c.flush(0)
 }
 
 // flush writes what is queued. The write role is held; no lock is. It does not
-// wait for the stream.
-func (c *Conn) flush() {
+// wait for the stream. at is when the clock was looked at right before; 0: it was not.
+func (c *Conn) flush(at moment) {
 	if c.opts.FlushDelay > 0 || c.tr.socket == nil {
 		go c.writeAll(batch{}, 0, c.opts.FlushDelay)
 		return
@@ -164,7 +164,7 @@ func (c *Conn) flush() {
 		if !ok {
 			return
 		}
-		b.sent.set()
+		b.sent.set(at)
 		n, err := c.tr.socket.tryWrite(b.buf.b)
 		if err != nil {
 			c.writeFailed(b, n, err)
@@ -178,6 +178,7 @@ func (c *Conn) flush() {
 		}
 		c.wrote(b)
 		b, ok = c.nextBatch(n)
+		at = 0
 	}
 	if ok {
 		go c.writeAll(b, 0, 0)
@@ -206,7 +207,7 @@ func (c *Conn) writeAll(b batch, offset int, delay time.Duration) {
 			done, offset = 0, 0
 		}
 		if offset == 0 {
-			b.sent.set()
+			b.sent.set(0)
 		}
 		n, err := c.writeChunk(b.buf.b[offset:])
 		offset += n
@@ -334,7 +335,7 @@ func (c *Conn) hasWritten(n int) {
 // slowWrite notes that a batch is written whose stream may have kept it waiting.
 func (c *Conn) slowWrite(b batch) {
 	handed := b.sent.get()
-	b.sent.set()
+	b.sent.set(0)
 	if took := handed.until(b.sent.get()); took >= slowWrite && c.wants(EventSlowWrite) {
 		c.observe(c.base, &Event{Kind: EventSlowWrite, Duration: took, Size: len(b.buf.b)})
 	}

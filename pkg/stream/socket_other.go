@@ -16,4 +16,4 @@ type socketReader struct{}
 
 func newSocketReader(syscall.RawConn, polls, readBuffer) *socketReader { return nil }
 func (*socketReader) handled(int)                                      {}
-func (*socketReader) waitRead() (n int, err error)                     { panic("unreachable: no raw sockets") }
+func (*socketReader) waitRead() (n int, at moment, err error)          { panic("unreachable: no raw sockets") }

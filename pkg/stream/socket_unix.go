@@ -65,6 +65,7 @@ type socketReader struct {
 	into    readBuffer
 	polls   polls
 	n       int
+	at      moment // when that came; 0: nobody has looked
 	err     error
 }
 
@@ -77,15 +78,15 @@ func newSocketReader(raw syscall.RawConn, polls polls, into readBuffer) *socketR
 // handled notes how many packets were read.
 func (r *socketReader) handled(packets int) { r.polls.handled(packets) }
 
-// waitRead waits until bytes are there and reads once. An end of the stream is
-// io.EOF.
-func (r *socketReader) waitRead() (n int, err error) {
-	r.n, r.err = 0, nil
+// waitRead waits until bytes are there and reads once. at is when that was, if it was
+// looked at. An end of the stream is io.EOF.
+func (r *socketReader) waitRead() (n int, at moment, err error) {
+	r.n, r.at, r.err = 0, 0, nil
 	err = r.raw.Read(r.attempt)
 	if r.err != nil {
 		err = r.err
 	}
-	return r.n, err
+	return r.n, r.at, err
 }
 
 // read returns false when there is nothing yet.
@@ -104,8 +105,7 @@ func (r *socketReader) read(fd uintptr) bool {
 	case n == 0:
 		r.err = io.EOF
 	default:
-		r.n = n
-		r.polls.came()
+		r.n, r.at = n, r.polls.came()
 	}
 	return true
 }
