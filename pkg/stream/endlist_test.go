@@ -263,6 +263,9 @@ func TestTimesOfAnswers(t *testing.T) {
 				time.Sleep(answering)
 				p.send(answers...)
 				time.Sleep(answering)
+				synctest.Wait()
+				d.mu.Lock()
+				defer d.mu.Unlock()
 				if len(d.ends) != many {
 					t.Fatalf("%d ends", len(d.ends))
 				}
