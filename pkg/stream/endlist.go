@@ -28,7 +28,7 @@ type End struct {
 	// or until the response had been read. Requests that were served one right after the
 	// other, by quick handlers, share a look at the clock, up to 16 of them; calls that begin
 	// so, of callers who were woken together, up to 16, as far as these usually begin within
-	// 16 µs; and calls whose answers have come together, up to 64.
+	// 16 µs; and calls whose answers have come together, up to 64, or 16 with some of [Conn.Go].
 	Duration, Waited, Answered time.Duration
 
 	RequestSize, ResponseSize int // bytes of the payloads
@@ -130,11 +130,9 @@ func (c *Conn) showEnds(role Role, l *endList) {
 }
 
 // listAnswers lists the ends of calls that are about to be settled with responses of one
-// read: no more of them than a list has room for. at is about now. It runs on the reader.
+// read: no more of them than a list has room for. Somebody takes lists; at is about now. It
+// runs on the reader.
 func (c *Conn) listAnswers(list []arrival, at moment) {
-	if !c.watch.Load().lists.Has(EventCallDone) {
-		return
-	}
 	l := endLists.Get().(*endList)
 	for i := range list {
 		a := &list[i]

@@ -51,7 +51,7 @@ func (l *looks) shared() int {
 }
 
 // end is called when those have had their turn who were woken; at is now, or 0 if nobody
-// has looked. It returns when that is, if it had to look.
+// has looked. It returns at, or when it has looked itself.
 func (l *looks) end(at moment) moment {
 	if l.calls == 0 {
 		l.woken = 0

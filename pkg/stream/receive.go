@@ -230,7 +230,7 @@ func (c *Conn) settleArrivals() {
 		at = c.in.at // nothing but them has come since then
 	}
 	for i := range list {
-		if i%endsAtOnce == 0 {
+		if i%endsAtOnce == 0 && c.watch.Load().lists.Has(EventCallDone) {
 			if at == 0 || notifying {
 				at = now()
 			}
